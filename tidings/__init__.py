@@ -1,0 +1,31 @@
+"""Tidings: report the progress of tasks, see it move in browsers.
+
+The library that a Celery project installs. It is the contract that both sides share::
+
+    task → report_progress → reporter → log (Redis) → feed → hub → subscriber → frame → browser
+
+What task authors call is exported here; the Celery integration is ``tidings.celery.install``.
+"""
+
+from tidings.errors import InvalidValue, LogUnavailable, SettingsError, TidingsError
+from tidings.operation import (
+    Operation,
+    current_operation,
+    report_progress,
+    report_status,
+    report_warning,
+    track,
+)
+
+__all__ = [
+    "InvalidValue",
+    "LogUnavailable",
+    "Operation",
+    "SettingsError",
+    "TidingsError",
+    "current_operation",
+    "report_progress",
+    "report_status",
+    "report_warning",
+    "track",
+]

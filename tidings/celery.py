@@ -1,0 +1,215 @@
+"""Celery's signals, turned into what operations say: one line makes a project visible.
+
+First stage of the flow for Celery projects: takes what Celery tells about tasks, gives
+queued → running → succeeded | failed | cancelled and exactly one terminal event to the
+reporter. The authority on an end is ``task_postrun`` in the process that ran the task; what
+never gets there (a lost child, a hard time limit, a revoked message) is told by the worker's
+parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery.
+"""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from contextvars import Token
+from typing import Any, Final, NamedTuple
+
+from celery import Celery, Task, current_app, signals
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from kombu.exceptions import OperationalError
+
+from tidings.descriptor import Descriptor
+from tidings.errors import DispatchFailed, InvalidValue
+from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Error, Status
+from tidings.operation import Operation, activate, deactivate, new_id
+from tidings.process import FLUSH_S, configure, this_process
+from tidings.record import ANY, NEW, Record
+from tidings.settings import Settings
+from tidings.topics import check_identifier
+
+HEADER: Final = "tidings"
+"""The message header that carries an operation's kind and place; it survives retries."""
+_HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.accumulate", "celery.backend_cleanup"})
+_SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
+
+
+class _Running(NamedTuple):
+    operation: Operation
+    token: Token[Operation | None]
+
+
+_running: dict[str, list[_Running]] = {}
+"""The attempts that run in this process, by task id; a stack, because eager tasks nest."""
+_hidden: set[str] = set(_HIDDEN)
+
+
+def install(app: Celery, settings: Settings | None = None, *, ignore: tuple[str, ...] = ()) -> None:
+    """Show every task of *app* as an operation, except those named in *ignore*.
+
+    Reads the environment unless given *settings*. Connects to Redis when the first task is
+    published or run. Celery's signals know no app: with several apps in one process, all
+    their tasks are shown. Raises: SettingsError.
+    """
+    configure(settings or Settings.from_env(os.environ))
+    _hidden.update(ignore)
+    for signal, handler in _HANDLERS:
+        signal.connect(handler, weak=False, dispatch_uid=f"tidings.{handler.__name__}")
+    app.finalize()
+
+
+def dispatch(
+    app: Celery,
+    task: str,
+    kwargs: Mapping[str, Any],
+    *,
+    kind: str,
+    id: str | None = None,  # noqa: A002 - the word that authors use
+    owner: str | None = None,
+    queue: str | None = None,
+) -> Descriptor:
+    """Announce an operation, then send the *task* that does it; return what was announced, ``queued``.
+
+    Waits for Redis and the broker, some seconds at most. Either the operation is queued and
+    the task sent, or an error is raised and nothing will run.
+    Raises: InvalidValue; LogUnavailable; DispatchFailed if the broker did not take the task.
+    """
+    process = this_process()
+    descriptor = Descriptor.of(id or new_id(), kind, name=task, owner=owner)
+    outcome = process.writer.append(Record.of(descriptor, Status, condition=NEW, status=QUEUED))
+    if outcome.code == "late":
+        raise InvalidValue("id", "unused", descriptor.id)
+    try:
+        app.send_task(
+            task,
+            kwargs=dict(kwargs),
+            task_id=descriptor.id,
+            queue=queue,
+            headers={HEADER: {"kind": kind, "owner": owner}},
+            ignore_result=True,  # the stream is the result channel
+            retry=True,
+            retry_policy=_SEND_RETRIES,
+        )
+    except (OperationalError, OSError) as error:
+        process.reporter.put(_ending(descriptor, "not_started", "The task could not be sent."))
+        raise DispatchFailed(f"the broker did not take the task: {error}") from error
+    return descriptor
+
+
+def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
+    headers = headers or {}
+    if sender in _hidden or not headers.get("id") or headers.get("retries"):
+        return
+    descriptor = _descriptor(headers["id"], sender, headers.get(HEADER))
+    this_process().reporter.put([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
+
+
+def _on_start(task_id: str, task: Task[Any, Any], **_: Any) -> None:
+    if task.name in _hidden:
+        return
+    descriptor = _descriptor(task_id, task.name, getattr(task.request, HEADER, None))
+    operation = Operation.of(descriptor, attempt=task.request.retries + 1).start()
+    _running.setdefault(task_id, []).append(_Running(operation, activate(operation)))
+
+
+def _on_end(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
+    stack = _running.get(task_id)
+    if not stack:
+        return
+    operation, token = stack.pop()
+    if not stack:
+        del _running[task_id]
+    deactivate(token)
+    match state:
+        case "SUCCESS":
+            operation.complete(retval)
+        case "RETRY":
+            operation.leave(RETRYING, {"reason": str(retval)})
+        case "IGNORED":
+            operation.complete({"ignored": True})
+        case "REJECTED":
+            operation.error("rejected", "The worker rejected the task.")
+        case None:  # the process is being ended; its parent says how, or its lease does
+            pass
+        case _:
+            operation.error(*_failure(retval))
+
+
+def _on_failure(task_id: str | None, exception: BaseException, sender: Any = None, **_: Any) -> None:
+    """Hear of an end that the task's own process could not tell: a lost child, a hard time limit."""
+    if (
+        task_id is None
+        or task_id in _running
+        or not isinstance(exception, WorkerLostError | TimeLimitExceeded)
+    ):
+        return
+    _end_from_outside(task_id, getattr(sender, "name", ""), *_failure(exception))
+
+
+def _on_revoked(request: Any, expired: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - Celery's signature
+    name: str = getattr(request, "task_name", "") or getattr(request, "task", "")
+    if expired:
+        _end_from_outside(request.id, name, "expired", "The task expired before it could run.")
+    else:
+        _end_from_outside(request.id, name, CANCELLED, "The task was revoked.")
+
+
+def _on_unknown(name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's signature
+    _end_from_outside(id, name, "unknown_task", f"No worker knows the task {name}.")
+
+
+def _on_shutdown(**_: Any) -> None:
+    this_process().reporter.flush(FLUSH_S)
+
+
+_HANDLERS: Final = (
+    (signals.after_task_publish, _on_publish),
+    (signals.task_prerun, _on_start),
+    (signals.task_postrun, _on_end),
+    (signals.task_failure, _on_failure),
+    (signals.task_revoked, _on_revoked),
+    (signals.task_unknown, _on_unknown),
+    (signals.worker_process_shutdown, _on_shutdown),
+    (signals.worker_shutdown, _on_shutdown),
+)
+
+
+def _end_from_outside(task_id: str, name: str, code: str, message: str, details: object = None) -> None:
+    """End an operation that does not run in this process; refused by the log if it is over."""
+    if name not in _hidden:
+        this_process().reporter.put(_ending(_descriptor(task_id, name, None), code, message, details))
+
+
+def _ending(descriptor: Descriptor, code: str, message: str, details: object = None) -> list[Record]:
+    status = CANCELLED if code == CANCELLED else FAILED
+    said: dict[str, Any] = {} if details is None else {"details": details}
+    return [
+        Record.of(descriptor, Status, condition=ANY, status=status),
+        Record.of(descriptor, Error, condition=ANY, code=code, message=message, terminal=True, **said),
+    ]
+
+
+def _failure(exception: object) -> tuple[str, str, dict[str, str]]:
+    """Say an exception as code, message and details; a traceback is for the worker's own log."""
+    name = type(exception).__name__
+    match exception:
+        case SoftTimeLimitExceeded() | TimeLimitExceeded():
+            code, message = "timeout", "The task took longer than its time limit."
+        case WorkerLostError():
+            code, message = "worker_lost", "The worker process that ran the task was lost."
+        case _:
+            code, message = FAILED, str(exception) or name
+    return code, message, {"exception": name}
+
+
+def _descriptor(task_id: str, name: str, header: object) -> Descriptor:
+    """Describe a task's operation: kind and owner from its message, else from the task itself."""
+    said = header if isinstance(header, dict) else {}
+    kind = said.get("kind") or getattr(current_app.tasks.get(name), "tidings_kind", None) or "task"
+    return Descriptor.of(_operation_id(task_id), kind, name=name, owner=said.get("owner"))
+
+
+def _operation_id(task_id: str) -> str:
+    """Return the task's id if it can name an operation, else a digest of it: callers choose ids freely."""
+    try:
+        return check_identifier("id", task_id)
+    except InvalidValue:
+        return f"task_{hashlib.sha256(task_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"

@@ -1,0 +1,77 @@
+"""What an operation is, apart from what happens to it.
+
+Written once to the log when the operation is announced, and carried by its events. Pure.
+"""
+
+from typing import Self
+
+from msgspec import UNSET, Struct, UnsetType, json
+
+from tidings.topics import check_identifier
+
+
+class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """One operation's identity: its id and kind, and where it belongs.
+
+    ``workflow_id`` is the root of its tree, ``parent_id`` the operation just above it,
+    ``owner`` the person it is for.
+    """
+
+    id: str
+    kind: str
+    name: str | UnsetType = UNSET
+    workflow_id: str | UnsetType = UNSET
+    agent_id: str | UnsetType = UNSET
+    parent_id: str | UnsetType = UNSET
+    owner: str | UnsetType = UNSET
+
+    @classmethod
+    def of(
+        cls,
+        operation_id: str,
+        kind: str,
+        *,
+        name: str | None = None,
+        workflow: str | None = None,
+        agent: str | None = None,
+        parent: str | None = None,
+        owner: str | None = None,
+    ) -> Self:
+        """Check the parts and put them together; a workflow and an agent belong to themselves.
+
+        Raises: InvalidValue naming the part that is not an identifier.
+        """
+        check_identifier("id", operation_id)
+        check_identifier("kind", kind)
+        if kind == "workflow" and workflow is None:
+            workflow = operation_id
+        if kind == "agent" and agent is None:
+            agent = operation_id
+        return cls(
+            id=operation_id,
+            kind=kind,
+            name=name or UNSET,
+            workflow_id=UNSET if workflow is None else check_identifier("workflow", workflow),
+            agent_id=UNSET if agent is None else check_identifier("agent", agent),
+            parent_id=UNSET if parent is None else check_identifier("parent", parent),
+            owner=owner or UNSET,
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read what `encode` wrote. Raises msgspec.ValidationError on anything else."""
+        return json.decode(data, type=cls)
+
+    def encode(self) -> bytes:
+        """Write the descriptor as JSON."""
+        return json.encode(self)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The named topics that its events go to, its own first."""
+        topics = [f"operations:{self.id}"]
+        if self.workflow_id is not UNSET:
+            topics.append(f"workflows:{self.workflow_id}")
+        if self.agent_id is not UNSET:
+            topics.append(f"agents:{self.agent_id}")
+        return tuple(topics)

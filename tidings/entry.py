@@ -1,0 +1,80 @@
+"""One entry of the log, as its readers see it.
+
+Takes the raw fields of a Redis stream entry, gives a value that can be ordered, matched and
+framed without being parsed again. Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Self
+
+from tidings.cursor import Cursor
+from tidings.errors import InvalidValue
+from tidings.events import TYPES, read_envelope
+from tidings.topics import Filter
+
+ERA: Final = "era"
+"""The type of an era's first entry; it is never sent to anybody."""
+
+
+class Entry:
+    """An event with its place in the log; immutable by convention, shared by all streams.
+
+    ``data`` is the event's JSON as the author's side wrote it. ``topics`` is empty when the
+    entry was read from a topic's own stream. ``frame`` is the web side's to keep the bytes in
+    that it sends. ``previous`` is set on an era's first entry
+    only: the last entry of the era that it continues, or None if it continues none.
+    """
+
+    __slots__ = ("cursor", "data", "frame", "kind", "operation_id", "previous", "topics", "type")
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        event_type: str,
+        data: bytes = b"",
+        topics: tuple[str, ...] = (),
+        *,
+        previous: Cursor | None = None,
+    ) -> None:
+        self.cursor = cursor
+        self.type = event_type
+        self.data = data
+        self.topics = topics
+        self.previous = previous
+        self.frame = b""
+        self.kind = self.operation_id = ""
+        if event_type != ERA:
+            envelope = read_envelope(data)
+            self.kind, self.operation_id = envelope.operation_type, envelope.operation_id
+
+    @classmethod
+    def from_stream(cls, stream_id: bytes, fields: Mapping[bytes, bytes]) -> Self:
+        """Read an entry of the log's stream or of a topic's.
+
+        Raises: InvalidValue if somebody else wrote it.
+        """
+        event_type = fields.get(b"t", b"").decode()
+        cursor = Cursor.from_stream(stream_id)
+        if event_type == ERA:
+            previous = fields.get(b"prev", b"")
+            return cls(cursor, ERA, previous=Cursor.from_stream(previous) if previous else None)
+        if event_type not in TYPES:
+            raise InvalidValue("t", f"one of {', '.join(TYPES)}", event_type)
+        return cls(cursor, event_type, fields.get(b"d", b""), tuple(fields.get(b"k", b"").decode().split()))
+
+    def follows(self, position: Cursor) -> bool:
+        """Tell whether nothing can lie between *position* and this entry."""
+        if self.cursor.n == 0:
+            return self.previous == position
+        return self.cursor == Cursor(position.era, position.n + 1)
+
+    def is_for(self, wanted: Filter) -> bool:
+        """Tell whether *wanted* asks for this event; if it came from a topic's own stream, it is on that."""
+        if self.type == ERA or not wanted.wants(self.kind, self.type):
+            return False
+        return not self.topics or wanted.covers(self.topics)
+
+    @property
+    def ends_operation(self) -> bool:
+        """Tell whether this is its operation's terminal event."""
+        return self.type == "complete" or (self.type == "error" and b'"terminal":true' in self.data)

@@ -1,0 +1,66 @@
+"""Everything that Tidings raises, in one tree.
+
+::
+
+    TidingsError
+    ├── SettingsError      the environment asks for something impossible; lists every problem
+    ├── InvalidValue       one value is wrong; names the field and what is allowed
+    ├── DispatchFailed     the broker did not take a task; nothing will run
+    ├── HistoryChanged     the log opened another era while it was read; start over
+    └── LogUnavailable     Redis did not do what was asked; trying again may help
+
+Errors of lower layers (redis, msgspec) are translated into these once, where they are met.
+"""
+
+from collections.abc import Sequence
+
+
+class TidingsError(Exception):
+    """The root: catch this to catch all that Tidings raises on purpose."""
+
+
+class SettingsError(TidingsError):
+    """The environment does not make valid settings.
+
+    *problems* holds one sentence per wrong variable, all of them at once.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+class InvalidValue(TidingsError, ValueError):
+    """A value was refused: *field* names it, *allowed* says what would have been taken."""
+
+    def __init__(self, field: str, allowed: str, got: object = None) -> None:
+        shown = "" if got is None else f", not {_short(got)}"
+        super().__init__(f"{field} must be {allowed}{shown}")
+        self.field = field
+        self.allowed = allowed
+
+
+class DispatchFailed(TidingsError):
+    """The broker did not take a task; its operation was ended, and nothing will run."""
+
+
+class HistoryChanged(TidingsError):
+    """The log is in another life than the reader was: what was read does not go together."""
+
+
+class LogUnavailable(TidingsError):
+    """Redis could not be reached, answered too late, or refused the command.
+
+    *temporary* is true where the same call may succeed later. An append that ends so may
+    or may not have been stored: repeat it with the same numbers and the log sorts it out.
+    """
+
+    def __init__(self, message: str, *, temporary: bool = True) -> None:
+        super().__init__(message)
+        self.temporary = temporary
+
+
+def _short(value: object, limit: int = 80) -> str:
+    """Show *value* in an error message, at most *limit* characters of it."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

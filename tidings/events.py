@@ -1,0 +1,149 @@
+"""What can be said about an operation: the five types of event, as values and as JSON.
+
+Second stage of the flow: takes clean values from an operation, gives the one-line JSON that
+the log keeps and every browser gets. Pure; adds no time and no id (the log assigns ids).
+"""
+
+from typing import Annotated, Any, ClassVar, Final
+
+from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError, json
+
+from tidings.errors import InvalidValue
+from tidings.topics import IDENTIFIER_PATTERN
+
+Identifier = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
+Timestamp = Annotated[str, Meta(description="UTC, milliseconds: 2026-11-22T09:10:00.123Z")]
+Count = Annotated[int | float, Meta(ge=0)]
+Percentage = Annotated[int | float, Meta(ge=0, le=100)]
+
+QUEUED: Final = "queued"
+RUNNING: Final = "running"
+RETRYING: Final = "retrying"
+CANCELLING: Final = "cancelling"
+SUCCEEDED: Final = "succeeded"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+FINAL_STATUSES: Final = frozenset({SUCCEEDED, FAILED, CANCELLED})
+
+
+class Event(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What every event says: whose it is, and when its author said it (shown, never compared)."""
+
+    type: ClassVar[str]
+    operation_id: Identifier
+    operation_type: Identifier
+    timestamp: Timestamp
+    attempt: Annotated[int, Meta(ge=1)]
+    workflow_id: Identifier | UnsetType = UNSET
+    agent_id: Identifier | UnsetType = UNSET
+    parent_id: Identifier | UnsetType = UNSET
+
+
+class Progress(Event, frozen=True, kw_only=True):
+    """How far the operation is. ``total`` and ``percentage`` are null while the total is unknown."""
+
+    type: ClassVar[str] = "progress"
+    current: Count
+    total: Count | None
+    percentage: Percentage | None
+    message: str | UnsetType = UNSET
+
+
+class Status(Event, frozen=True, kw_only=True):
+    """The operation entered a phase. The log adds ``previousStatus``: only it knows the order."""
+
+    type: ClassVar[str] = "status"
+    status: str
+    previous_status: str | UnsetType = UNSET
+    details: Any = UNSET
+
+
+class Warning(Event, frozen=True, kw_only=True):  # noqa: A001 - the name that the wire has for it
+    """Something went wrong and the operation goes on."""
+
+    type: ClassVar[str] = "warning"
+    code: str
+    message: str
+    details: Any = UNSET
+
+
+class Error(Event, frozen=True, kw_only=True):
+    """Something failed; with ``terminal`` it ended the operation, and nothing follows."""
+
+    type: ClassVar[str] = "error"
+    code: str
+    message: str
+    details: Any = UNSET
+    retryable: bool | UnsetType = UNSET
+    terminal: bool = False
+
+
+class Complete(Event, frozen=True, kw_only=True):
+    """The operation succeeded; nothing follows. ``durationMs`` runs from its first attempt's start."""
+
+    type: ClassVar[str] = "complete"
+    result: Any = UNSET
+    duration_ms: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+
+
+TYPES: Final[dict[str, type[Event]]] = {
+    event.type: event for event in (Progress, Status, Warning, Error, Complete)
+}
+
+
+class Envelope(Struct, frozen=True, rename="camel"):
+    """The part of any event's JSON that routing needs."""
+
+    operation_id: str
+    operation_type: str
+
+
+_encoder = json.Encoder()
+_envelope = json.Decoder(Envelope)
+# U+0085, U+2028 and U+2029 are legal in JSON and in SSE data, but clients that split lines
+# with str.splitlines() cut there (PITFALLS B8). JSON has an escape for each; bytes of one
+# UTF-8 character never occur inside another, so replacing bytes is exact.
+_LINE_BREAKS_OF_OTHERS = (
+    (b"\xc2\x85", b"\\u0085"),
+    (b"\xe2\x80\xa8", b"\\u2028"),
+    (b"\xe2\x80\xa9", b"\\u2029"),
+)
+
+
+def encode(event: Event) -> bytes:
+    """Write *event* as one line of JSON: camelCase, UTF-8, no NaN, no line break of any alphabet."""
+    data = _encoder.encode(event)
+    for raw, escaped in _LINE_BREAKS_OF_OTHERS:
+        if raw in data:
+            data = data.replace(raw, escaped)
+    return data
+
+
+def decode(event_type: str, data: bytes) -> Event:
+    """Read and validate the JSON of an event of *event_type*.
+
+    Raises: InvalidValue if the type is unknown or the JSON does not fit it.
+    """
+    try:
+        return json.decode(data, type=TYPES[event_type])
+    except KeyError:
+        raise InvalidValue("type", f"one of {', '.join(TYPES)}", event_type) from None
+    except (ValidationError, DecodeError) as error:
+        raise InvalidValue("data", f"the JSON of a {event_type} event ({error})") from error
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """Read whose event this is, without the rest.
+
+    Raises: InvalidValue if it is not an event's JSON (a foreign entry in our log).
+    """
+    try:
+        return _envelope.decode(data)
+    except (ValidationError, DecodeError, UnicodeDecodeError) as error:
+        raise InvalidValue("data", f"the JSON of an event ({error})") from error
+
+
+def json_schemas() -> dict[str, Any]:
+    """Describe the JSON of every event type as JSON Schema (2020-12), keyed by the type's name."""
+    _, components = json.schema_components(TYPES.values(), ref_template="#/{name}")
+    return {event_type: components[struct.__name__] for event_type, struct in TYPES.items()}

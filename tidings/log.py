@@ -1,0 +1,346 @@
+"""The log: the ordered, retained list of events in Redis. The only module that speaks Redis keys.
+
+Fourth stage of the flow: takes records from reporters, gives entries and states to the web
+side. Guarantees that an entry's id says its place in one linked history, or that the reader
+is told otherwise. It neither throttles nor retries over time: the reporter does.
+
+Every key of a namespace starts with ``{namespace}:``, one hash tag, so one slot of a cluster.
+
+============  =======  ==================================================  ========  ========  ===============
+key           type     fields                                              written   read by   expiry
+============  =======  ==================================================  ========  ========  ===============
+meta          hash     ``tok`` = era:run_id of the server; ``<era>`` =     hello     all       never
+                       last n of that closed era (the latest 64)
+log           stream   ``k`` topics, ``t`` type, ``d`` JSON; an era's      append,   feed,     log_events
+                       first entry has ``t`` = era and ``prev``            hello     replay
+t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   append    replay    topic_events,
+                       (re)creation has ``f`` = the log's entry before it                      running_ttl_s;
+                                                                                               an operation's:
+                                                                                               history_ttl_s
+                                                                                               after its end
+op:<id>       hash     about (descriptor), status, run, attempt; created,  append    append,   running_ttl_s;
+                       updated (ms, for people); born, last, end (ids);              state     state_ttl_s
+                       ``e:<type>`` = latest JSON of that type                                 after its end
+i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
+                       change, + 4e15 while they run; ``i:*`` has all                          index length
+r:<reporter>  hash     n = number of its last event seen, beat             append    append    24 h
+live          pub/sub  id of a batch's last entry: a wake-up, not data     append    feed
+============  =======  ==================================================  ========  ========  ===============
+
+The scripts and the reasons for their order are hello.lua, append.lua, state.lua and LOG.md.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+from redis.retry import Retry
+
+from tidings.cursor import Cursor
+from tidings.descriptor import Descriptor
+from tidings.entry import Entry
+from tidings.errors import InvalidValue, LogUnavailable
+from tidings.record import Record
+from tidings.settings import Settings
+from tidings.topics import EVERYTHING
+
+PAGE_ENTRIES: Final = 500
+"""Entries per read: a page of 250-byte events is 150 KB, some 2 ms of one core (guessed)."""
+TIMEOUT_S: Final = 3.0
+"""A Redis that has not answered by then is down: the detection bound of DESIGN.md's promises."""
+_ERA_TRIES: Final = 3
+_RANDOM_BITS: Final = 20
+_WIDE_FAMILIES: Final = ("workflows:", "agents:")
+
+
+def _script(name: str) -> str:
+    return files("tidings").joinpath(name).read_text(encoding="utf-8")
+
+
+class Mark(NamedTuple):
+    """Where the log stands: its life's token, and the place of its last entry."""
+
+    token: str
+    position: Cursor
+
+
+class Outcome(NamedTuple):
+    """What became of one record: ``stored`` with its place, or the reason it was refused.
+
+    ``code``: stored, dup, over, late, stale, unknown, alive, error (see append.lua).
+    """
+
+    code: str
+    cursor: Cursor | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationState:
+    """An operation as the log last saw it; ``events`` has the latest JSON of each type."""
+
+    descriptor: Descriptor
+    status: str
+    attempt: int
+    created_ms: int
+    updated_ms: int
+    born: Cursor
+    last: Cursor
+    end: Cursor | None
+    events: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicPage:
+    """Entries of one stream after a cursor, and what proves that none is missing before them."""
+
+    token: str
+    log_first: Entry | None
+    log_last: Cursor | None
+    topic_first: Cursor | None
+    topic_complete_from: Cursor | None
+    closed_eras: dict[int, int]
+    entries: list[Entry]
+    full: bool
+
+
+class Log:
+    """One process' access to the log of one namespace.
+
+    Owns a pool of connections, made on first use; each is greeted (`hello`) before any other
+    command. Any thread or greenlet may call it. After a fork the pool makes new connections.
+    Every method waits at most `TIMEOUT_S` per round trip and raises LogUnavailable.
+    """
+
+    def __init__(self, settings: Settings, *, connections: int = 8) -> None:
+        self.settings = settings
+        self._prefix = f"{{{settings.namespace}}}:"
+        self._meta, self._log = self.key("meta"), self.key("log")
+        self.token = ""
+        self._pool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=connections,
+            timeout=TIMEOUT_S,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            # An append whose reply is lost is repeated with its numbers, by its reporter only:
+            # redis-py's own ten retries would store it again under new ids (PITFALLS 0.1).
+            retry=Retry(NoBackoff(), 0),
+            redis_connect_func=self._greet,
+            protocol=2,
+        )
+        self.redis: Redis = Redis(connection_pool=self._pool)
+        self._append = self.redis.register_script(_script("append.lua"))
+        self._state = self.redis.register_script(_script("state.lua"))
+        self._hello = _script("hello.lua")
+
+    def key(self, name: str) -> str:
+        """Put *name* into the namespace."""
+        return self._prefix + name
+
+    @property
+    def channel(self) -> str:
+        """The pub/sub channel on which appends are announced."""
+        return self.key("live")
+
+    def hello(self) -> Mark:
+        """Ask which life of the log this is and where it ends; opens a new era if it must."""
+        with _translated():
+            return self._mark(self.redis.eval(*self._hello_args()))
+
+    def append(self, reporter: str, first: int, records: Sequence[Record], beat: str = "") -> list[Outcome]:
+        """Append *records*, numbered from *first* in *reporter*'s count, in their order.
+
+        Returns one outcome per record that was looked at; after an ``error`` the rest was not.
+        Raises: LogUnavailable when the outcome is unknown: repeat with the same numbers.
+        """
+        for _ in range(_ERA_TRIES):
+            with _translated():
+                keys, args = self._append_call(reporter, first, records, beat)
+                words: list[bytes] = self._append(keys=keys, args=args)
+            if words != [b"era"]:
+                return [_outcome(word.decode()) for word in words]
+            self.hello()
+        raise LogUnavailable("the log opened one era after another")
+
+    def read(self, after: Cursor, upto: Cursor | None = None, count: int = PAGE_ENTRIES) -> list[Entry]:
+        """Read up to *count* entries of the log after *after*, in order; foreign ones are left out."""
+        with _translated():
+            raw: Any = self.redis.xrange(
+                self._log, f"({after.stream_id}", "+" if upto is None else upto.stream_id, count
+            )
+        return list(_entries(raw))
+
+    def page(self, topic: str, after: Cursor | None, upto: Cursor) -> TopicPage:
+        """Read a page of *topic* (``*``: the log itself) in (*after*, *upto*] with its proof, atomically."""
+        stream = self._log if topic == EVERYTHING else self.key(f"t:{topic}")
+        start = "-" if after is None else f"({after.stream_id}"
+        with _translated(), self.redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(self._meta)
+            pipe.xrevrange(self._log, count=1)
+            pipe.xrange(self._log, count=1)
+            pipe.xrange(stream, count=1)
+            pipe.xrange(stream, start, upto.stream_id, PAGE_ENTRIES)
+            meta, last, log_first, topic_first, raw = pipe.execute()
+        first_id, first_fields = topic_first[0] if topic_first else (None, {})
+        complete_from = first_fields.get(b"f")
+        return TopicPage(
+            token=meta.get(b"tok", b"").decode(),
+            log_first=next(_entries(log_first), None),
+            log_last=Cursor.from_stream(last[0][0]) if last else None,
+            topic_first=Cursor.from_stream(first_id) if first_id else None,
+            topic_complete_from=Cursor.from_stream(complete_from) if complete_from else None,
+            closed_eras={int(era): int(n) for era, n in meta.items() if era != b"tok"},
+            entries=list(_entries(raw)),
+            full=len(raw) == PAGE_ENTRIES,
+        )
+
+    def state(self, topics: Sequence[str], most: int) -> tuple[Mark, list[OperationState]]:
+        """Read the operations on *topics* as they are, and the log's place they are true at, atomically.
+
+        An operation's topic gives that one; any other the *most* whose status changed last,
+        running ones first. In the order of their last event.
+        """
+        operations = [topic.removeprefix("operations:") for topic in topics if _is_operation(topic)]
+        indexes = dict.fromkeys(_index(topic) for topic in topics if not _is_operation(topic))
+        keys = [self._meta, self._log, *(self.key(f"op:{id_}") for id_ in operations)]
+        keys += [self.key(f"i:{topic}") for topic in indexes]
+        for _ in range(_ERA_TRIES):
+            with _translated():
+                token, last, raw = self._state(keys=keys, args=[len(operations), most, self.key("op:")])
+            if token and last:
+                states = sorted((_state_of(fields) for _, fields in raw), key=lambda state: state.last)
+                return Mark(token.decode(), Cursor.from_stream(last)), states
+            self.hello()  # the log was emptied, and nobody has greeted it since
+        raise LogUnavailable("the log is emptied as fast as it is greeted")
+
+    def operation(self, operation_id: str) -> OperationState | None:
+        """Read one operation as it is, or None if the log does not know it."""
+        _, states = self.state([f"operations:{operation_id}"], 0)
+        return states[0] if states else None
+
+    def knows(self, topic: str) -> bool:
+        """Tell whether anything is kept of *topic*."""
+        keys = [self.key(f"t:{topic}"), self.key(f"i:{topic}")]
+        if _is_operation(topic):
+            keys.append(self.key(f"op:{topic.removeprefix('operations:')}"))
+        with _translated():
+            return bool(self.redis.exists(*keys))
+
+    def ping(self) -> None:
+        """Raise LogUnavailable unless Redis answers."""
+        with _translated():
+            self.redis.ping()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._pool.disconnect()
+
+    def _greet(self, connection: Any) -> None:
+        """Say hello on a connection that was just made, before anything else (LOG.md, B2)."""
+        connection.on_connect()
+        connection.send_command("EVAL", *self._hello_args())
+        self._mark(connection.read_response())
+
+    def _hello_args(self) -> list[Any]:
+        number = random.getrandbits(_RANDOM_BITS)
+        return [self._hello, 2, self._meta, self._log, number]
+
+    def _mark(self, reply: list[bytes]) -> Mark:
+        token, last = reply
+        self.token = token.decode()
+        return Mark(self.token, Cursor.from_stream(last))
+
+    def _append_call(
+        self, reporter: str, first: int, records: Sequence[Record], beat: str
+    ) -> tuple[list[str], list[Any]]:
+        limits = self.settings
+        counter = self.key(f"r:{reporter}")
+        keys = [self._meta, self._log, counter]
+        args: list[Any] = [
+            self.token,
+            first,
+            beat,
+            self.channel,
+            limits.log_events,
+            limits.topic_events,
+            limits.index_operations,
+            limits.running_ttl_s,
+            limits.history_ttl_s,
+            limits.state_ttl_s,
+        ]
+        for record in records:
+            topics = record.descriptor.topics
+            indexes = [EVERYTHING, *(topic for topic in topics if topic.startswith(_WIDE_FAMILIES))]
+            keys.append(self.key(f"op:{record.descriptor.id}"))
+            keys += [self.key(f"t:{topic}") for topic in topics]
+            keys += [self.key(f"i:{topic}") for topic in indexes]
+            keys.append(self.key(f"r:{record.run.partition('.')[0]}") if record.run else counter)
+            args += [
+                record.condition,
+                len(topics),
+                len(indexes),
+                " ".join(topics),
+                record.event_type,
+                record.data,
+            ]
+            args += [record.status, record.run, record.attempt, "1" if record.ends else ""]
+            args.append(record.descriptor.encode())
+        return keys, args
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn what redis-py and the socket raise into LogUnavailable."""
+    try:
+        yield
+    except ResponseError as error:
+        raise LogUnavailable(f"Redis refused: {error}") from error
+    except (RedisError, OSError) as error:
+        raise LogUnavailable(f"Redis is not reachable: {error}") from error
+
+
+def _outcome(word: str) -> Outcome:
+    if word[0].isdigit():
+        return Outcome("stored", Cursor.from_stream(word.encode()))
+    code, _, message = word.partition(" ")
+    return Outcome(code, message=message)
+
+
+def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry]:
+    for stream_id, stream_fields in raw:
+        try:
+            yield Entry.from_stream(stream_id, stream_fields)
+        except InvalidValue:
+            # Not ours. Left out here; its reader sees the hole in the numbers and says so.
+            continue
+
+
+def _is_operation(topic: str) -> bool:
+    return topic.startswith("operations:") and not topic.endswith(EVERYTHING)
+
+
+def _index(topic: str) -> str:
+    return EVERYTHING if topic.endswith(EVERYTHING) else topic
+
+
+def _state_of(flat: list[bytes]) -> OperationState:
+    found = dict(zip(flat[::2], flat[1::2], strict=True))
+    end = found.get(b"end")
+    return OperationState(
+        descriptor=Descriptor.decode(found[b"about"]),
+        status=found.get(b"status", b"").decode(),
+        attempt=int(found.get(b"attempt", 1)),
+        created_ms=int(found.get(b"created", 0)),
+        updated_ms=int(found.get(b"updated", 0)),
+        born=Cursor.from_stream(found[b"born"]),
+        last=Cursor.from_stream(found[b"last"]),
+        end=Cursor.from_stream(end) if end else None,
+        events={name[2:].decode(): data for name, data in found.items() if name.startswith(b"e:")},
+    )

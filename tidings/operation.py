@@ -1,0 +1,380 @@
+"""One thing being waited for, as the code that does it sees it.
+
+First stage of the flow: takes what a task says about itself, gives records to the reporter.
+Guarantees at most one terminal event, none before the last progress, and that nothing said
+here blocks on Redis or fails the task (unless strict). It does not know Celery.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar, Token
+from operator import length_hint
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from tidings.descriptor import Descriptor
+from tidings.errors import InvalidValue
+from tidings.events import (
+    CANCELLED,
+    FAILED,
+    FINAL_STATUSES,
+    QUEUED,
+    SUCCEEDED,
+    Complete,
+    Error,
+    Event,
+    Progress,
+    Status,
+    Warning,  # noqa: A004 - the name that the wire has for it
+)
+from tidings.process import this_process
+from tidings.record import OWN, Record
+from tidings.reporter import Reporter
+from tidings.values import MAX_STATUS_CHARS, Tidy, percentage
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+_current: ContextVar["Operation | None"] = ContextVar("tidings_operation", default=None)
+_said_once: set[tuple[str, str]] = set()
+_RESERVED: Final = FINAL_STATUSES | {QUEUED}
+
+
+class Operation:
+    """One attempt at an operation, from its start to its terminal event.
+
+    Lives in the process that does the work; any thread of it may call any method, and none
+    waits for Redis. Used as ``with Operation(kind="batch") as op:`` leaving the block
+    completes it and an exception fails it; between `start` and its end by hand, whoever
+    started it ends it. What is said after the end is dropped, with one line in the log.
+    """
+
+    descriptor: Descriptor
+
+    __slots__ = (
+        "_latest", "_not_before", "_over", "_reporter", "_scheduled", "_started_at", "_strict", "_token",
+        "attempt", "descriptor", "run",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kind: str = "task",
+        id: str | None = None,  # noqa: A002 - the word that authors use
+        *,
+        parent: "Operation | str | None" = None,
+        name: str | None = None,
+        owner: str | None = None,
+        workflow: str | None = None,
+        agent: str | None = None,
+        attempt: int = 1,
+        reporter: Reporter | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        """Describe an operation; `start` or ``with`` announces it.
+
+        Raises: InvalidValue for an id, kind, parent, workflow or agent that is no identifier.
+        """
+        if workflow is None and isinstance(parent, Operation):
+            workflow = parent.descriptor.workflow_id or None
+        descriptor = Descriptor.of(
+            id or new_id(),
+            kind,
+            name=name,
+            workflow=workflow,
+            agent=agent,
+            parent=parent.id if isinstance(parent, Operation) else parent,
+            owner=owner,
+        )
+        self._prepare(descriptor, attempt, reporter, strict=strict)
+
+    @classmethod
+    def of(cls, descriptor: Descriptor, attempt: int) -> Self:
+        """Make an attempt at the operation that *descriptor* describes."""
+        operation = cls.__new__(cls)
+        operation._prepare(descriptor, attempt, None, strict=None)  # noqa: SLF001 - our own
+        return operation
+
+    def _prepare(
+        self, descriptor: Descriptor, attempt: int, reporter: Reporter | None, *, strict: bool | None
+    ) -> None:
+        self.descriptor = descriptor
+        self.attempt = attempt
+        self._reporter = reporter or this_process().reporter
+        self._strict = this_process().settings.strict if strict is None else strict
+        self.run = self._reporter.new_run()
+        self._latest: tuple[object, object, object] | None = None
+        self._scheduled = ""  # the reporter that will take our progress, while one will
+        self._not_before = 0.0
+        self._over = False
+        self._started_at = time.monotonic()
+        self._token: Token[Operation | None] | None = None
+
+    @property
+    def id(self) -> str:
+        """The operation's id, as in its topic ``operations:<id>``."""
+        return self.descriptor.id
+
+    def start(self, details: object = None) -> Self:
+        """Take the operation over: status ``running``. Never blocks."""
+        self._started_at = time.monotonic()
+        tidy = Tidy()
+        said = {} if details is None else {"details": tidy.json("details", details)}
+        self._heed(tidy)
+        self._reporter.put([Record.beginning(self.descriptor, self.run, self.attempt, **said)])
+        return self
+
+    def progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
+        """Say how far it is. Never blocks; costs well under a microsecond while throttled.
+
+        Of what is said between two turns (TIDINGS_REPORTS_PER_S) the newest is sent; the last
+        one always is. ``total=None`` means unknown.
+        Raises: InvalidValue in strict mode only.
+        """
+        if self._strict:
+            self._progress_event(current, total, message)
+        self._latest = (current, total, message)
+        if self._scheduled == self._reporter.id:
+            return
+        if self._over:
+            self._say_too_late("progress")
+            return
+        self._scheduled = self._reporter.id
+        self._reporter.schedule(self, self._not_before)
+
+    def status(self, status: str, details: object = None) -> None:
+        """Enter a phase of the work, in your own words (at most 100 characters). Never blocks.
+
+        The final statuses come from `complete` and `error`. Raises: InvalidValue in strict mode only.
+        """
+        tidy = Tidy()
+        said: dict[str, Any] = {"status": tidy.text("status", status, MAX_STATUS_CHARS)}
+        if details is not None:
+            said["details"] = tidy.json("details", details)
+        if status in _RESERVED:
+            tidy.problems.append(
+                InvalidValue(
+                    "status", f"other than {', '.join(sorted(_RESERVED))}: say complete() or error()", status
+                )
+            )
+        self._heed(tidy)
+        if status not in _RESERVED:
+            self._say(Status, said)
+
+    def warning(self, code: str, message: str, details: object = None) -> None:
+        """Say that something went wrong while the work goes on. Never blocks.
+
+        Raises: InvalidValue in strict mode only.
+        """
+        tidy = Tidy()
+        said: dict[str, Any] = {"code": tidy.code(code), "message": tidy.text("message", message)}
+        if details is not None:
+            said["details"] = tidy.json("details", details)
+        self._heed(tidy)
+        self._say(Warning, said)
+
+    def complete(self, result: object = None) -> None:
+        """End it well, with a *result* of at most 32 KB of JSON. Never blocks.
+
+        Raises: InvalidValue in strict mode only; the operation has ended all the same.
+        """
+        tidy = Tidy()
+        said: dict[str, Any] = {"duration_ms": int((time.monotonic() - self._started_at) * 1000)}
+        if result is not None:
+            said["result"] = tidy.json("result", result)
+        self._end(SUCCEEDED, Complete, said)
+        self._heed(tidy)
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        details: object = None,
+        *,
+        retryable: bool | None = None,
+        terminal: bool = True,
+    ) -> None:
+        """Say that it failed; it ends there unless *terminal* is false. Never blocks.
+
+        It ends as ``failed``, or as ``cancelled`` where that is the code.
+        Raises: InvalidValue in strict mode only; the operation has ended all the same.
+        """
+        tidy = Tidy()
+        said: dict[str, Any] = {"code": tidy.code(code), "message": tidy.text("message", message)}
+        if details is not None:
+            said["details"] = tidy.json("details", details)
+        if retryable is not None:
+            said["retryable"] = retryable
+        if terminal:
+            self._end(CANCELLED if code == CANCELLED else FAILED, Error, said | {"terminal": True})
+        else:
+            self._say(Error, said)
+        self._heed(tidy)
+
+    def leave(self, status: str, details: object = None) -> None:
+        """Give this attempt up without ending the operation: another one will follow (``retrying``)."""
+        tidy = Tidy()
+        said = {} if details is None else {"details": tidy.json("details", details)}
+        self._over = True
+        self._reporter.put_last(self, [self._record(Status, {"status": status, **said})])
+
+    def take_progress(self) -> Record | None:
+        """Give the newest progress and forget it: the reporter's turn."""
+        self._scheduled = ""
+        latest, self._latest = self._latest, None
+        if latest is None:
+            return None
+        self._not_before = time.monotonic() + self._reporter.interval_s
+        event, tidy = self._progress_event(*latest)
+        _log_once(tidy)
+        return self._record(Progress, event)
+
+    def __enter__(self) -> Self:
+        self.start()
+        self._token = _current.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _current.reset(self._token)
+            self._token = None
+        if self._over:
+            return
+        if error is None:
+            self.complete()
+        else:
+            self.error(FAILED, str(error) or type(error).__name__, {"exception": type(error).__name__})
+
+    def _progress_event(self, current: object, total: object, message: object) -> tuple[dict[str, Any], Tidy]:
+        """Clean what was said into the fields of a Progress, raising in strict mode."""
+        tidy = Tidy()
+        clean, whole = tidy.count("current", current), tidy.total(total)
+        said: dict[str, Any] = {"current": clean, "total": whole, "percentage": percentage(clean, whole)}
+        if message is not None:
+            said["message"] = tidy.text("message", message)
+        if self._strict and tidy.problems:
+            raise tidy.problems[0]
+        return said, tidy
+
+    def _say(self, event: type[Event], said: dict[str, Any]) -> None:
+        if self._over:
+            self._say_too_late(event.type)
+            return
+        self._reporter.put([self._record(event, said)])
+
+    def _end(self, status: str, event: type[Event], said: dict[str, Any]) -> None:
+        if self._over:
+            self._say_too_late(event.type)
+            return
+        self._over = True
+        last = [self._record(Status, {"status": status}), self._record(event, said)]
+        self._reporter.put_last(self, last)
+
+    def _record(self, event: type[Event], said: dict[str, Any]) -> Record:
+        return Record.of(self.descriptor, event, condition=OWN, run=self.run, attempt=self.attempt, **said)
+
+    def _heed(self, tidy: Tidy) -> None:
+        """Raise the first problem in strict mode, else log each kind of problem once per process."""
+        if self._strict and tidy.problems:
+            raise tidy.problems[0]
+        _log_once(tidy)
+
+    def _say_too_late(self, what: str) -> None:
+        if _is_first(what, "after the end"):
+            logger.warning("%s of operation %s was said after its end and dropped", what, self.id)
+
+
+def new_id() -> str:
+    """Make an id for an operation: unguessable, 35 characters."""
+    return f"op_{uuid.uuid4().hex}"
+
+
+def current_operation() -> Operation | None:
+    """Return the operation that this context works for, or None outside any.
+
+    Threads, executors and greenlets do not inherit the context: hand them the operation.
+    """
+    return _current.get()
+
+
+def report_progress(current: float, total: float | None = None, message: str | None = None) -> None:
+    """Say how far the current operation is (see Operation.progress)."""
+    operation = _current.get()
+    if operation is None:
+        _say_nowhere("report_progress")
+    else:
+        operation.progress(current, total, message)
+
+
+def report_status(status: str, details: object = None) -> None:
+    """Say that the current operation enters a phase (see Operation.status)."""
+    operation = _current.get()
+    if operation is None:
+        _say_nowhere("report_status")
+    else:
+        operation.status(status, details)
+
+
+def report_warning(code: str, message: str, details: object = None) -> None:
+    """Say that something went wrong while the current operation goes on (see Operation.warning)."""
+    operation = _current.get()
+    if operation is None:
+        _say_nowhere("report_warning")
+    else:
+        operation.warning(code, message, details)
+
+
+def track(
+    items: Iterable[T],
+    total: float | None = None,
+    message: str | None = None,
+    *,
+    operation: Operation | None = None,
+) -> Iterator[T]:
+    """Yield *items* and report how many are done, out of *total* (default: their length, if they have one).
+
+    An item counts as done when the next one is asked for.
+    """
+    if total is None:
+        length = length_hint(items, -1)
+        total = length if length >= 0 else None
+    report = operation.progress if operation is not None else report_progress
+    report(0, total, message)
+    for done, item in enumerate(items, start=1):
+        yield item
+        report(done, total, message)
+
+
+def activate(operation: Operation) -> Token[Operation | None]:
+    """Make *operation* the current one of this context; hand the token to `deactivate`."""
+    return _current.set(operation)
+
+
+def deactivate(token: Token[Operation | None]) -> None:
+    """Make the operation current again that was so before `activate`."""
+    _current.reset(token)
+
+
+def _is_first(*what: str) -> bool:
+    key = (what[0], what[1])
+    if key in _said_once:
+        return False
+    _said_once.add(key)
+    return True
+
+
+def _log_once(tidy: Tidy) -> None:
+    for problem in tidy.problems:
+        if _is_first(problem.field, problem.allowed):
+            logger.warning("a report was put right: %s (said once per process)", problem)
+
+
+def _say_nowhere(function: str) -> None:
+    if _is_first(function, "outside"):
+        logger.warning(
+            "%s was called outside any operation and reports nothing (said once per process): "
+            "threads and greenlets need the Operation itself",
+            function,
+        )

@@ -1,0 +1,65 @@
+"""What one process has once: its settings, its log and its reporter.
+
+A composition root for task authors: made from the environment on first use, so that
+``with Operation(...)`` works in any script, or from given settings by `configure`.
+"""
+
+import atexit
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from tidings.log import Log
+from tidings.reporter import Reporter
+from tidings.settings import Settings
+from tidings.writer import Writer
+
+FLUSH_S: Final = 2.0
+"""How long the end of a process may wait for its last events."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """The settings of this process and what is made of them, each on first use."""
+
+    settings: Settings
+
+    @cached_property
+    def log(self) -> Log:
+        """The process' access to the log."""
+        return Log(self.settings)
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        """The process' reporter; flushed for up to `FLUSH_S` when the interpreter ends."""
+        reporter = Reporter(
+            self.log,
+            buffer_records=self.settings.buffer_events,
+            interval_s=1 / self.settings.reports_per_s,
+        )
+        atexit.register(reporter.flush, FLUSH_S)
+        return reporter
+
+    @cached_property
+    def writer(self) -> Writer:
+        """The process' way to append one record and know what became of it."""
+        return Writer(self.log)
+
+
+_process: Process | None = None
+
+
+def configure(settings: Settings) -> Process:
+    """Use *settings* for all that this process reports from now on."""
+    global _process  # noqa: PLW0603 - one per process is the point
+    _process = Process(settings)
+    return _process
+
+
+def this_process() -> Process:
+    """Return what this process reports with; read from the environment if nobody configured it.
+
+    Raises: SettingsError if the environment does not say where Redis is.
+    """
+    return _process or configure(Settings.from_env(os.environ))

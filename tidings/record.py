@@ -1,0 +1,84 @@
+"""What a reporter asks the log to append: one event and the terms on which it counts.
+
+Takes an operation's descriptor and what is said about it, gives what one EVALSHA needs to
+know. Pure but for the clock that stamps the event; nothing compares that stamp.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from tidings.descriptor import Descriptor
+from tidings.events import CANCELLED, FAILED, RUNNING, SUCCEEDED, Complete, Error, Event, Status, encode
+
+NEW: Final = "new"
+"""Only if the operation is unknown: the announcement must not overwrite what already runs."""
+BEGIN: Final = "begin"
+"""The run takes the operation over, unless a later attempt owns it."""
+OWN: Final = "own"
+"""Only from the run that owns the operation."""
+ANY: Final = "any"
+"""From anybody, while the operation is known and not over."""
+
+
+class Record(NamedTuple):
+    """One event on its way to the log.
+
+    ``run`` names the run (one attempt's execution in one process) that says it; ``status`` is
+    what the operation's status becomes, or empty.
+    """
+
+    descriptor: Descriptor
+    event_type: str
+    data: bytes
+    condition: str
+    run: str
+    attempt: int
+    status: str = ""
+    ends: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        descriptor: Descriptor,
+        event: type[Event],
+        *,
+        condition: str,
+        run: str = "",
+        attempt: int = 1,
+        **said: Any,
+    ) -> "Record":
+        """Say an *event* with the fields *said* about the operation, now."""
+        value = event(
+            operation_id=descriptor.id,
+            operation_type=descriptor.kind,
+            workflow_id=descriptor.workflow_id,
+            agent_id=descriptor.agent_id,
+            parent_id=descriptor.parent_id,
+            timestamp=_now(),
+            attempt=attempt,
+            **said,
+        )
+        status, ends = _effect(value)
+        return cls(descriptor, event.type, encode(value), condition, run, attempt, status, ends)
+
+    @classmethod
+    def beginning(cls, descriptor: Descriptor, run: str, attempt: int, **said: Any) -> "Record":
+        """Say that *run* takes the operation over and is running."""
+        return cls.of(descriptor, Status, condition=BEGIN, run=run, attempt=attempt, status=RUNNING, **said)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _effect(event: Event) -> tuple[str, bool]:
+    """Say which status *event* leaves the operation in, if any, and whether it ends it."""
+    match event:
+        case Status(status=status):
+            return status, False
+        case Complete():
+            return SUCCEEDED, True
+        case Error(terminal=True, code=code):
+            return (CANCELLED if code == CANCELLED else FAILED), True
+        case _:
+            return "", False

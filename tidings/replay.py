@@ -1,0 +1,178 @@
+"""How a stream that opens catches up: exactly what it missed, or a reset and the current state.
+
+Between log and hub: takes a filter, a cursor and the place up to which the feed has read;
+gives the entries in between, or says why they cannot be proved complete. Follows the resume
+table of LOG.md (b), row by row. It does not know the ring of a web process, nor frames.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from tidings.cursor import Cursor
+from tidings.entry import Entry
+from tidings.errors import HistoryChanged
+from tidings.log import Log, Mark, OperationState, TopicPage
+from tidings.topics import EVERYTHING, Filter
+
+MAX_STATES: Final = 1_000
+"""Operations whose state one opening sends: about 500 KB; a page shows fewer (guessed)."""
+
+
+class Reset(StrEnum):
+    """Why a resume cannot be exact."""
+
+    HISTORY_TRIMMED = "history_trimmed"
+    HISTORY_LOST = "history_lost"
+    UNKNOWN_CURSOR = "unknown_cursor"
+
+
+class History(StrEnum):
+    """What a stream without a cursor starts with."""
+
+    NONE = "none"
+    LATEST = "latest"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a stream sends before it goes live, in this order: reset, states, entries.
+
+    ``position`` is where the stream stands after them; what is live follows it. ``entries``
+    reads Redis page by page as it is drawn from, and raises HistoryChanged or LogUnavailable.
+    """
+
+    position: Cursor
+    entries: Iterator[Entry] = field(default_factory=lambda: iter(()))
+    states: tuple[OperationState, ...] = ()
+    reset: Reset | None = None
+
+
+class _Unprovable(Exception):
+    def __init__(self, reason: Reset) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def resume(log: Log, wanted: Filter, cursor: Cursor, feed: Mark) -> Opening:
+    """Go on after *cursor*, as far as *feed* has read; exact, or a reset.
+
+    Waits for Redis. Raises: LogUnavailable; HistoryChanged if feed and server are not in the
+    same life of the log.
+    """
+    try:
+        sources, pages = _provable(log, wanted, cursor, feed)
+    except _Unprovable as unprovable:
+        return start_over(log, wanted, feed, unprovable.reason)
+    if cursor >= feed.position:
+        return Opening(cursor)
+    return Opening(feed.position, _merged(log, wanted, sources, pages, feed))
+
+
+def start_over(log: Log, wanted: Filter, feed: Mark, reason: Reset | None = None) -> Opening:
+    """Begin with the current state (after a reset, if *reason* says why).
+
+    Waits for Redis. Raises: LogUnavailable, HistoryChanged.
+    """
+    mark, states = log.state(wanted.topics, MAX_STATES)
+    if mark.token != feed.token:
+        raise HistoryChanged("the log is in another era than this process")
+    shown = tuple(state for state in states if wanted.covers(state.descriptor.topics))
+    return Opening(mark.position, states=shown, reset=reason)
+
+
+def from_the_beginning(log: Log, wanted: Filter, feed: Mark) -> Opening:
+    """Begin with all that is kept, behind a reset unless that is provably all there was.
+
+    Waits for Redis. Raises: LogUnavailable, HistoryChanged.
+    """
+    topics = wanted.named or (EVERYTHING,)
+    pages = [_page(log, topic, None, feed) for topic in topics]
+    complete = all(_has_its_beginning(log, topic, page) for topic, page in zip(topics, pages, strict=True))
+    entries = _merged(log, wanted, topics, pages, feed)
+    return Opening(feed.position, entries, reset=None if complete else Reset.HISTORY_TRIMMED)
+
+
+def _provable(
+    log: Log, wanted: Filter, cursor: Cursor, feed: Mark
+) -> tuple[tuple[str, ...], list[TopicPage]]:
+    """Find the streams that hold all that matches after *cursor*, the topics' own or the log's.
+
+    Returns them with the first page of each.
+    """
+    if wanted.named:
+        pages = [_page(log, topic, cursor, feed) for topic in wanted.named]
+        _check_lineage(cursor, pages[0])
+        if all(_topic_reaches(page, cursor) for page in pages):
+            return wanted.named, pages
+    page = _page(log, EVERYTHING, cursor, feed)
+    _check_lineage(cursor, page)
+    if _log_reaches(page, cursor):
+        return (EVERYTHING,), [page]
+    raise _Unprovable(Reset.HISTORY_TRIMMED)
+
+
+def _page(log: Log, topic: str, after: Cursor | None, feed: Mark) -> TopicPage:
+    page = log.page(topic, after, feed.position)
+    if page.token != feed.token:
+        raise HistoryChanged("the log is in another era than this process")
+    return page
+
+
+def _check_lineage(cursor: Cursor, page: TopicPage) -> None:
+    """Refuse a cursor that this history did not give out, or gave out and lost."""
+    last = page.log_last
+    current = last is not None and cursor.era == last.era
+    end = last.n if current and last is not None else page.closed_eras.get(cursor.era)
+    if end is None or cursor.n > end:
+        raise _Unprovable(Reset.HISTORY_LOST)
+
+
+def _topic_reaches(page: TopicPage, cursor: Cursor) -> bool:
+    """Tell whether the topic's own stream provably has all of it after *cursor*."""
+    complete_from, first = page.topic_complete_from, page.topic_first
+    return (first is not None and first <= cursor) or (complete_from is not None and complete_from <= cursor)
+
+
+def _log_reaches(page: TopicPage, cursor: Cursor) -> bool:
+    """Tell whether the log provably has everything after *cursor*."""
+    first = page.log_first
+    return first is not None and (first.cursor <= cursor or first.follows(cursor))
+
+
+def _has_its_beginning(log: Log, topic: str, page: TopicPage) -> bool:
+    """Tell whether what is kept of *topic* is all there ever was."""
+    first = page.log_first
+    if first is not None and first.cursor.n == 0 and first.previous is None:
+        return True
+    if page.topic_complete_from is None:
+        return False
+    root = log.operation(topic.partition(":")[2])
+    return root is not None and root.born == page.topic_first
+
+
+def _merged(
+    log: Log, wanted: Filter, sources: tuple[str, ...], pages: list[TopicPage], feed: Mark
+) -> Iterator[Entry]:
+    """Read on from the first *pages* of *sources* to the feed's place; give what matches, in log order, once.
+
+    Each further page is proved again: what a trim took in between ends the stream, and the
+    resume that follows says so.
+    """
+    while True:
+        # A full page says nothing beyond its own end, so only up to there is the merge complete.
+        ends = [page.entries[-1].cursor for page in pages if page.full and page.entries]
+        upto = min(ends, default=feed.position)
+        found = {entry.cursor: entry for page in pages for entry in page.entries if entry.cursor <= upto}
+        yield from (found[cursor] for cursor in sorted(found) if found[cursor].is_for(wanted))
+        if not ends:
+            return
+        pages = [_page(log, source, upto, feed) for source in sources]
+        if not all(_reaches(page, source, upto) for page, source in zip(pages, sources, strict=True)):
+            raise HistoryChanged("entries were trimmed while they were replayed")
+
+
+def _reaches(page: TopicPage, source: str, cursor: Cursor) -> bool:
+    return _log_reaches(page, cursor) if source == EVERYTHING else _topic_reaches(page, cursor)

@@ -1,0 +1,257 @@
+"""The task side's sender: takes records from operations, appends them to the log in the background.
+
+Third stage of the flow. Guarantees that records reach the log in the order they were given,
+once, however often Redis goes away; that giving one never waits for Redis; and that of the
+progress of one operation only the newest waits. It does not decide what is said: the
+operation does.
+"""
+
+import heapq
+import itertools
+import logging
+import os
+import random
+import secrets
+import threading
+import time
+import weakref
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from tidings.errors import LogUnavailable
+from tidings.log import Log, Outcome
+from tidings.record import ANY, NEW, Record
+
+BATCH_RECORDS: Final = 64
+"""Per append: the script's cost per event is flat from 20 on (LOG.md (c)), and 64 block Redis < 1 ms."""
+BACKOFF_S: Final = (0.05, 0.8)
+"""First and longest pause between tries while Redis is away: back within a second of its return."""
+_TEMPORARY: Final = (
+    "OOM",
+    "MISCONF",
+    "READONLY",
+    "NOREPLICAS",
+    "LOADING",
+    "BUSY",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Progressing(Protocol):
+    """What the reporter asks of an operation whose progress waits for its turn."""
+
+    def take_progress(self) -> Record | None:
+        """Give the newest progress as a record and forget it. Called with the reporter's lock held."""
+
+
+class Reporter:
+    """One process' way into the log.
+
+    Owns the buffer, the numbering of this process' records, and one daemon thread, started
+    with the first record, and anew after a fork. Any thread may call it. Whoever ends the
+    process calls `flush` first.
+    """
+
+    def __init__(self, log: Log, *, buffer_records: int, interval_s: float) -> None:
+        self._log = log
+        self._buffer_records = buffer_records
+        self.interval_s = interval_s
+        _living.add(self)
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        """Be a new reporter: at birth, and in a forked child, whose parent keeps what was waiting."""
+        self.id = secrets.token_hex(8)
+        self._runs = itertools.count(1)
+        self._numbers = itertools.count()
+        self._first = 1  # number of the first record that the log has not dealt with
+        self._buffer: dict[int | str, Record] = {}
+        self._in_flight: list[Record] = []
+        self._due: list[tuple[float, int, Progressing]] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._refused = 0
+        self._away = False
+        self._flushing = 0
+
+    def new_run(self) -> str:
+        """Name a run: one attempt's execution in this process. Its lease is this reporter's."""
+        return f"{self.id}.{next(self._runs)}"
+
+    def put(self, records: Sequence[Record]) -> None:
+        """Hand over records that must each arrive, in this order. Never blocks on Redis."""
+        with self._changed:
+            for record in records:
+                self._keep(record)
+            self._wake()
+
+    def schedule(self, operation: Progressing, not_before: float) -> None:
+        """Have *operation*'s progress taken when its turn comes: at once, or at *not_before* (monotonic)."""
+        with self._changed:
+            heapq.heappush(self._due, (not_before, next(self._numbers), operation))
+            self._wake()
+
+    def put_last(self, operation: Progressing, records: Sequence[Record]) -> None:
+        """Hand over *records* behind the progress of *operation* that still waits for its turn."""
+        with self._changed:
+            progress = operation.take_progress()
+            if progress is not None:
+                self._keep(progress)
+            for record in records:
+                self._keep(record)
+            self._wake()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait up to *timeout_s* until all that was given has reached the log; tell whether it has."""
+        with self._changed:
+            self._flushing += 1
+            self._wake()
+            try:
+                return self._changed.wait_for(self._is_idle, timeout_s)
+            finally:
+                self._flushing -= 1
+
+    def _is_idle(self) -> bool:
+        return not (self._buffer or self._in_flight or self._due)
+
+    def _keep(self, record: Record) -> None:
+        """Put one record into the buffer; progress replaces the operation's earlier progress, at the tail."""
+        if record.event_type == "progress":
+            key: int | str = record.descriptor.id
+            self._buffer.pop(key, None)
+        else:
+            key = next(self._numbers)
+            if len(self._buffer) >= self._buffer_records and not record.ends:
+                self._refuse(record)
+                return
+        self._buffer[key] = record
+
+    def _refuse(self, record: Record) -> None:
+        self._refused += 1
+        if self._refused == 1:
+            logger.error(
+                "Redis is away and %d events wait, the most that TIDINGS_BUFFER_EVENTS allows: "
+                "refusing further ones, first a %s of operation %s",
+                len(self._buffer),
+                record.event_type,
+                record.descriptor.id,
+            )
+
+    def _wake(self) -> None:
+        """Have the sender look again; start it if this process has none yet. Lock held."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._send_for_ever, name="tidings-reporter", daemon=True)
+            self._thread.start()
+        self._changed.notify_all()
+
+    def _send_for_ever(self) -> None:
+        pause_s = BACKOFF_S[0]
+        while True:
+            with self._changed:
+                while not self._collect():
+                    self._changed.wait(self._until_due_s())
+                self._cut_batch()
+            if self._deliver(self._in_flight):
+                pause_s = BACKOFF_S[0]
+                continue
+            time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            pause_s = min(pause_s * 2, BACKOFF_S[1])
+
+    def _until_due_s(self) -> float | None:
+        """Say how long nothing can become due, None if nothing waits for its turn."""
+        return max(self._due[0][0] - time.monotonic(), 0) if self._due else None
+
+    def _collect(self) -> bool:
+        """Move the progress whose turn has come into the buffer; tell whether there is anything to send."""
+        now = time.monotonic()
+        while self._due and (self._due[0][0] <= now or self._flushing):
+            _, _, operation = heapq.heappop(self._due)
+            record = operation.take_progress()
+            if record is not None:
+                self._keep(record)
+        if not (self._in_flight or self._buffer or self._due):
+            self._changed.notify_all()  # a flush may wait for just this
+        return bool(self._in_flight or self._buffer)
+
+    def _cut_batch(self) -> None:
+        """Freeze what goes next. What is in flight never changes until its outcome is known (LOG.md, C3)."""
+        if not self._in_flight:
+            keys = list(itertools.islice(self._buffer, BATCH_RECORDS))
+            self._in_flight = [self._buffer.pop(key) for key in keys]
+
+    def _deliver(self, batch: list[Record]) -> bool:
+        """Append *batch* once; tell whether to go on at once (else after a pause, with the same numbers)."""
+        try:
+            outcomes = self._log.append(self.id, self._first, batch)
+        except LogUnavailable as error:
+            if not self._away:
+                logger.warning("events wait in this process until Redis is back: %s", error)
+            self._away = True
+            return False
+        self._came_back()
+        return self._settle(batch, outcomes)
+
+    def _came_back(self) -> None:
+        if self._away:
+            logger.warning("Redis is back, %d events go out now", len(self._buffer) + len(self._in_flight))
+        if self._refused:
+            logger.error("%d events were refused while Redis was away", self._refused)
+        self._away, self._refused = False, 0
+
+    def _settle(self, batch: list[Record], outcomes: list[Outcome]) -> bool:
+        """Forget what the log has dealt with; say what it refused; keep the rest for the next try."""
+        last = outcomes[-1]
+        failed = last.code == "error"
+        dealt = len(outcomes) - failed
+        forgotten = [
+            record
+            for record, outcome in zip(batch[:dealt], outcomes, strict=False)
+            if self._was_forgotten(record, outcome)
+        ]
+        rest = batch[dealt:]
+        temporary = failed and last.message.startswith(_TEMPORARY)
+        if failed and not temporary:
+            logger.error("dropped a %s of %s: %s", rest[0].event_type, rest[0].descriptor.id, last.message)
+            rest = rest[1:]
+        if temporary and not self._away:
+            logger.warning("events wait in this process until Redis takes writes again: %s", last.message)
+            self._away = True
+        with self._changed:
+            self._first += dealt
+            self._in_flight = _announced_again(forgotten) + rest
+            self._changed.notify_all()
+        return not temporary
+
+    def _was_forgotten(self, record: Record, outcome: Outcome) -> bool:
+        """Tell whether the log lost the operation of a living run; say what it refused otherwise."""
+        if outcome.code == "unknown" and record.condition != ANY:
+            return True
+        if outcome.code not in {"stored", "dup"} and record.condition != NEW:
+            logger.info("%s of %s not taken: %s", record.event_type, record.descriptor.id, outcome.code)
+        return False
+
+
+_living: "weakref.WeakSet[Reporter]" = weakref.WeakSet()
+
+
+def _start_all_anew() -> None:
+    for reporter in list(_living):
+        reporter._start_anew()  # noqa: SLF001 - the fork handler of this very class
+
+
+os.register_at_fork(after_in_child=_start_all_anew)
+
+
+def _announced_again(records: list[Record]) -> list[Record]:
+    """Put in front of the records of operations that the log lost what makes it know them (LOG.md, C11)."""
+    announced: list[Record] = []
+    known: set[str] = set()
+    for record in records:
+        if record.descriptor.id not in known:
+            known.add(record.descriptor.id)
+            announced.append(Record.beginning(record.descriptor, record.run, record.attempt))
+        announced.append(record)
+    return announced

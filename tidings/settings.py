@@ -1,0 +1,92 @@
+"""What the environment says, read once per process into typed, frozen values.
+
+Takes a mapping of variables, gives `Settings`, or one error that lists every problem.
+Only composition roots call `from_env`; everything else is handed what it needs.
+Each variable is described for operators in docs/operations.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Self, TypeVar, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from tidings.errors import SettingsError
+
+Positive = Annotated[float, Meta(gt=0)]
+AtLeastOne = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[int, Meta(ge=1)]
+RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://.")]
+Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+
+T = TypeVar("T")
+_SECRETS = ("REDIS_URL", "TIDINGS_SECRET_KEY")
+
+
+def env(variable: str, default: Any) -> Any:
+    """Declare a dataclass field that is read from *variable*."""
+    return field(default=default, metadata={"variable": variable})
+
+
+def read_settings(cls: type[T], environ: Mapping[str, str], **given: object) -> T:
+    """Fill the dataclass *cls*: fields made by `env` from *environ*, the others from *given*.
+
+    A variable that is absent or empty leaves the field's default.
+    Raises: SettingsError with one sentence per wrong variable.
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    values = dict(given)
+    problems: list[str] = []
+    for setting in fields(cls):  # type: ignore[arg-type]  # any dataclass
+        variable = setting.metadata.get("variable")
+        text = environ.get(variable, "") if variable else ""
+        if not text:
+            continue
+        try:
+            values[setting.name] = msgspec.convert(text, hints[setting.name], strict=False)
+        except msgspec.ValidationError as error:
+            shown = "***" if variable in _SECRETS else repr(text)
+            problems.append(f"{variable}={shown}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What reporting and reading need: where the log is, what it keeps, how reports are paced."""
+
+    redis_url: RedisUrl = env("REDIS_URL", "")
+    namespace: Namespace = env("TIDINGS_NAMESPACE", "tidings")
+    log_events: AtLeastOne = env("TIDINGS_LOG_EVENTS", 100_000)
+    topic_events: AtLeastOne = env("TIDINGS_TOPIC_EVENTS", 1_000)
+    index_operations: AtLeastOne = env("TIDINGS_INDEX_OPERATIONS", 20_000)
+    running_ttl_s: Seconds = env("TIDINGS_RUNNING_TTL_S", 7 * 86_400)
+    history_ttl_s: Seconds = env("TIDINGS_HISTORY_TTL_S", 3_600)
+    state_ttl_s: Seconds = env("TIDINGS_STATE_TTL_S", 86_400)
+    reports_per_s: Positive = env("TIDINGS_REPORTS_PER_S", 10.0)
+    buffer_events: AtLeastOne = env("TIDINGS_BUFFER_EVENTS", 10_000)
+    strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings. REDIS_URL is required: whatever answers on 6379 may be somebody else's.
+
+        Raises: SettingsError with every problem at once.
+        """
+        problems: list[str] = []
+        if not environ.get("REDIS_URL"):
+            problems.append("REDIS_URL is not set: redis://, rediss:// or unix:// and where Redis is")
+        try:
+            settings = read_settings(cls, environ)
+        except SettingsError as error:
+            problems += error.problems
+        if problems:
+            raise SettingsError(problems)
+        return settings
+
+    @property
+    def broker_url(self) -> str:
+        """The Redis of the log as kombu spells it (``redis+socket://`` for a unix socket)."""
+        return self.redis_url.replace("unix://", "redis+socket://", 1)

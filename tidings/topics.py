@@ -1,0 +1,85 @@
+"""Whom an event is for: topics, and the filter that one stream asks for.
+
+Takes the words of a request, gives values that the hub and the log can match. Pure.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Self
+
+from tidings.errors import InvalidValue
+
+IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9._~-]{1,128}$"
+IDENTIFIER_RULE: Final = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -"
+FAMILIES: Final = ("operations", "workflows", "agents")
+EVERYTHING: Final = "*"
+"""The topic that stands for the global stream: every event is on it."""
+
+_IDENTIFIER = re.compile(IDENTIFIER_PATTERN[1:-1], re.ASCII)
+_TOPIC_RULE = "operations:<id>, workflows:<id>, agents:<id>, or one of these with * as the id"
+
+
+def check_identifier(field: str, value: object) -> str:
+    """Return *value* if it may name an operation, agent, workflow or kind.
+
+    Raises: InvalidValue naming *field* and the rule.
+    """
+    if not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is None:
+        raise InvalidValue(field, IDENTIFIER_RULE, value)
+    return value
+
+
+def check_topic(value: str) -> str:
+    """Return *value* if it is a topic, an id or ``*`` behind one of the families.
+
+    Raises: InvalidValue naming the parameter ``topics``.
+    """
+    family, _, name = value.partition(":")
+    if family not in FAMILIES or not (name == EVERYTHING or _IDENTIFIER.fullmatch(name)):
+        raise InvalidValue("topics", _TOPIC_RULE, value)
+    return value
+
+
+def wildcard(topic: str) -> str:
+    """Name the wildcard that covers *topic*: ``agents:a1`` → ``agents:*``."""
+    return topic.partition(":")[0] + ":*"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What one stream wants: any of *topics*, and of those only *types* and *kinds* (None = all).
+
+    ``topics`` holds at least one; ``("*",)`` is the global stream.
+    """
+
+    topics: tuple[str, ...] = (EVERYTHING,)
+    types: frozenset[str] | None = None
+    kinds: frozenset[str] | None = None
+
+    @classmethod
+    def of(cls, topics: Iterable[str], types: Iterable[str] = (), kinds: Iterable[str] = ()) -> Self:
+        """Build a filter; empty *topics* mean everything, empty *types* and *kinds* mean all.
+
+        Raises: InvalidValue naming ``topics`` or ``kinds``. The caller has checked the types.
+        """
+        chosen = tuple(dict.fromkeys(check_topic(topic) for topic in topics)) or (EVERYTHING,)
+        return cls(
+            chosen,
+            frozenset(types) or None,
+            frozenset(check_identifier("kinds", kind) for kind in kinds) or None,
+        )
+
+    @property
+    def named(self) -> tuple[str, ...] | None:
+        """The topics, if each is one topic by name; None if any is a wildcard or everything."""
+        return None if any(topic.endswith(EVERYTHING) for topic in self.topics) else self.topics
+
+    def wants(self, kind: str, event_type: str) -> bool:
+        """Tell whether an event of this kind and type, on one of our topics, is asked for."""
+        return (self.types is None or event_type in self.types) and (self.kinds is None or kind in self.kinds)
+
+    def covers(self, topics: Iterable[str]) -> bool:
+        """Tell whether an event that carries *topics* is on one of ours."""
+        wanted = self.topics
+        return wanted[0] == EVERYTHING or any(t in wanted or wildcard(t) in wanted for t in topics)

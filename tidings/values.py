@@ -1,0 +1,139 @@
+"""What authors pass to ``report_*``, made fit for an event.
+
+Takes anything, gives values that encode to valid, bounded JSON, and a list of what had to
+be changed. Pure; whether a change is logged or raised is the operation's choice.
+"""
+
+import math
+import re
+from typing import Any, Final
+
+import msgspec
+
+from tidings.errors import InvalidValue
+
+MAX_COUNT: Final = 2**53
+"""Beyond this JavaScript has no exact integers (ECMA-262, Number.MAX_SAFE_INTEGER + 1)."""
+MAX_MESSAGE_CHARS: Final = 1_000
+"""Guessed: four lines of a wide page; nobody reads more beside a moving bar."""
+MAX_STATUS_CHARS: Final = 100
+MAX_JSON_BYTES: Final = 32_768
+"""Half of what may wait for one slow reader (DESIGN.md, 5.6), so that any event can be delivered."""
+
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_IN_A_CODE = re.compile(r"[^A-Za-z0-9._~-]+")
+
+
+class Tidy:
+    """Cleans the values of one report; what it had to change stands in ``problems``."""
+
+    __slots__ = ("problems",)
+
+    def __init__(self) -> None:
+        self.problems: list[InvalidValue] = []
+
+    def count(self, field: str, value: object) -> int | float:
+        """Return a finite number from 0 to 2^53: what is below, above or no number becomes a bound."""
+        number = _number(value)
+        if number is None or number < 0:
+            self._note(field, "a number of at least 0", value)
+            return 0
+        if number > MAX_COUNT:
+            self._note(field, f"a number up to {MAX_COUNT}", value)
+            return MAX_COUNT
+        return number
+
+    def total(self, value: object) -> int | float | None:
+        """Return a finite number from 0 to 2^53, or None (unknown) for what is not one."""
+        if value is None:
+            return None
+        number = _number(value)
+        if number is None or not 0 <= number <= MAX_COUNT:
+            self._note("total", f"None or a number from 0 to {MAX_COUNT}", value)
+            return None
+        return number
+
+    def text(self, field: str, value: object, limit: int = MAX_MESSAGE_CHARS) -> str:
+        """Return a string of at most *limit* characters that UTF-8 can carry."""
+        if not isinstance(value, str):
+            self._note(field, "a string", value)
+            value = str(value)
+        if _LONE_SURROGATE.search(value):
+            self._note(field, "text without lone surrogates", value)
+            value = _LONE_SURROGATE.sub("\ufffd", value)
+        if len(value) > limit:
+            self._note(field, f"at most {limit} characters", value)
+            value = value[: limit - 1] + "…"
+        return value
+
+    def code(self, value: object) -> str:
+        """Return a machine-readable code: identifier characters only, never empty."""
+        text = self.text("code", value, 128)
+        clean = _NOT_IN_A_CODE.sub("_", text).strip("_")[:128]
+        if clean != text:
+            self._note("code", "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -", value)
+        return clean or "unknown"
+
+    def json(self, field: str, value: object) -> Any:
+        """Return *value* as plain JSON types, or a note of what it was if it cannot be had or is too big."""
+        lost: list[str] = []
+        try:
+            plain = _plain(msgspec.to_builtins(value, enc_hook=_refuse, str_keys=True), lost)
+            size_bytes = len(msgspec.json.encode(plain))
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            self._note(field, f"JSON ({error})", type(value).__name__)
+            return {"omitted": f"a {type(value).__name__} that is not JSON"}
+        if size_bytes > MAX_JSON_BYTES:
+            self._note(field, f"at most {MAX_JSON_BYTES} bytes of JSON", f"{size_bytes} bytes")
+            return {"omitted": f"{size_bytes} bytes of JSON, more than the {MAX_JSON_BYTES} allowed"}
+        if lost:
+            self._note(field, f"JSON without {lost[0]}", type(value).__name__)
+        return plain
+
+    def _note(self, field: str, allowed: str, got: object) -> None:
+        self.problems.append(InvalidValue(field, allowed, got))
+
+
+def percentage(current: float, total: float | None) -> int | float | None:
+    """Say how much of *total* is done: 0 to 100, two decimals, rounded down; None if unknown.
+
+    Rounded down so that 100 is shown only when all is done.
+    """
+    if not total:
+        return None
+    percent = min(math.floor(current / total * 10_000) / 100, 100)
+    return int(percent) if percent == int(percent) else percent
+
+
+def _number(value: object) -> int | float | None:
+    """Read a finite number out of *value* (numpy's and Decimal's included), or None."""
+    if isinstance(value, int):
+        return int(value)
+    try:
+        number = float(value)  # type: ignore[arg-type]  # deliberate: whatever has __float__
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if isinstance(value, str) or not math.isfinite(number):
+        return None
+    return number
+
+
+def _refuse(value: object) -> Any:
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _plain(value: Any, lost: list[str]) -> Any:
+    """Replace, in plain JSON types, what JSON or UTF-8 cannot carry; name it in *lost*."""
+    if isinstance(value, str):
+        clean = _LONE_SURROGATE.sub("\ufffd", value)
+        if clean != value:
+            lost.append("lone surrogates")
+        return clean
+    if isinstance(value, float) and not math.isfinite(value):
+        lost.append("NaN and Infinity")
+        return None
+    if isinstance(value, list | tuple):
+        return [_plain(item, lost) for item in value]
+    if isinstance(value, dict):
+        return {_plain(str(key), lost): _plain(item, lost) for key, item in value.items()}
+    return value
