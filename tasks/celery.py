@@ -1,0 +1,22 @@
+"""The Celery app: where the worker's settings come together."""
+
+import os
+from typing import Final
+
+from celery import Celery
+
+import tidings.celery
+from tasks.catalog import QUEUE
+from tidings.settings import Settings
+
+_settings: Final = Settings.from_env(os.environ)
+
+app: Final = Celery("tasks", broker=_settings.broker_url, include=["tasks.batch"])
+app.conf.update(
+    accept_content=["json"],
+    broker_connection_retry_on_startup=True,
+    task_default_queue=QUEUE,
+    task_ignore_result=True,  # the stream is the result channel
+    worker_hijack_root_logger=False,
+)
+tidings.celery.install(app, _settings)
