@@ -1,0 +1,30 @@
+"""How gunicorn runs the service. Read automatically by ``gunicorn wsgi:app``."""
+
+# First of all, before anything imports ssl or socket (PITFALLS G9).
+from gevent import monkey
+
+monkey.patch_all()
+
+import os  # noqa: E402
+import sys  # noqa: E402
+
+from tidings.errors import SettingsError  # noqa: E402
+from webapp.settings import ServiceSettings  # noqa: E402
+
+try:
+    _settings = ServiceSettings.from_env(os.environ)
+except SettingsError as error:
+    for problem in error.problems:
+        print(f"tidings: {problem}", file=sys.stderr)  # noqa: T201 - there is no logger yet
+    sys.exit(1)
+
+bind = [f"{_settings.host}:{_settings.port}"]
+workers = _settings.web_concurrency
+worker_class = "webapp.worker.StreamWorker"
+# Each stream of the generator gear holds one connection; above the streams' own bound there must
+# be room for ordinary requests, or the process stops answering at all (PITFALLS G7).
+worker_connections = _settings.max_streams + 500
+backlog = 4096
+graceful_timeout = 20
+control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)
+accesslog = None

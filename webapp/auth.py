@@ -1,0 +1,26 @@
+"""Who may use the API. Closed unless the settings open it, which they do on loopback only.
+
+Tokens are not built yet: with ``TIDINGS_AUTH=required`` everything but the health checks is
+refused.
+"""
+
+from typing import Final
+
+from flask import Flask, Response, request
+
+from webapp.errors import problem
+from webapp.settings import ServiceSettings
+
+PUBLIC_ENDPOINTS: Final = frozenset({"health.healthz", "health.readyz"})
+
+
+def install(app: Flask, settings: ServiceSettings) -> None:
+    """Have *app* refuse every request that may not be served."""
+    if settings.auth == "required":
+        app.before_request(_refuse)
+
+
+def _refuse() -> Response | None:
+    if request.endpoint in PUBLIC_ENDPOINTS:
+        return None
+    return problem(401, "Unauthorized", "this service takes no requests without a token, and issues none yet")

@@ -1,0 +1,45 @@
+"""What one web process has once: its log, hub, feed, and the producer of tasks.
+
+Made by the app factory; started by the worker, or by the first stream. Views reach it through
+`service`.
+"""
+
+from typing import Final, cast
+
+from celery import Celery
+from flask import current_app
+
+from tasks.catalog import QUEUE
+from tidings.log import Log
+from tidings.process import configure
+from webapp.feed import Feed
+from webapp.hub import Hub
+from webapp.settings import ServiceSettings
+
+EXTENSION: Final = "tidings"
+
+
+class Service:
+    """The parts of the service, connected. Connects to nothing before it is used."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.log: Log = configure(settings.log).log
+        self.hub = Hub(settings.ring_events)
+        # The feed has connections of its own: openings that wait for theirs must not hold it up.
+        self.feed = Feed(Log(settings.log, connections=3), self.hub)
+        self.producer = Celery("tidings-web", broker=settings.log.broker_url)
+        self.producer.conf.update(
+            task_default_queue=QUEUE,
+            broker_connection_timeout=2,
+            broker_transport_options={"socket_timeout": 3, "socket_connect_timeout": 2},
+        )
+
+    def start(self) -> None:
+        """Start following the log; once is enough."""
+        self.feed.start()
+
+
+def service() -> Service:
+    """Return the service of the app that handles this request."""
+    return cast("Service", current_app.extensions[EXTENSION])

@@ -1,0 +1,141 @@
+// The overview: lists the operations there are, then follows the stream from exactly there.
+// What an event says is only ever set as text.
+
+const MOST_SHOWN = 100;
+const MOST_WARNINGS = 50;
+const list = document.getElementById("list");
+const connection = document.getElementById("connection");
+const cards = new Map();
+
+function cardOf(id, kind) {
+  let card = cards.get(id);
+  if (!card) {
+    card = document.getElementById("operation").content.firstElementChild.cloneNode(true);
+    card.dataset.id = id;
+    card.querySelector(".kind").textContent = kind;
+    card.querySelector(".id").textContent = id;
+    cards.set(id, card);
+    list.prepend(card);
+    if (cards.size > MOST_SHOWN) {
+      const oldest = list.lastElementChild;
+      cards.delete(oldest.dataset.id);
+      oldest.remove();
+    }
+    document.getElementById("none").hidden = true;
+  }
+  return card;
+}
+
+function say(card, text) {
+  card.querySelector(".says").textContent = text;
+}
+
+const show = {
+  status(card, data) {
+    card.dataset.status = data.status;
+    card.querySelector(".status").textContent = data.status;
+  },
+  progress(card, data) {
+    const bar = card.querySelector("progress");
+    if (data.percentage === null) bar.removeAttribute("value");
+    else bar.value = data.percentage;
+    const count = data.total === null ? `${data.current}` : `${data.current} of ${data.total}`;
+    say(card, data.message ? `${count} · ${data.message}` : count);
+  },
+  warning(card, data) {
+    const details = card.querySelector("details");
+    details.hidden = false;
+    const item = document.createElement("li");
+    item.textContent = data.message;
+    const warnings = details.querySelector("ul");
+    if (warnings.childElementCount < MOST_WARNINGS) warnings.append(item);
+    details.dataset.count = Number(details.dataset.count ?? 0) + 1;
+    const count = details.dataset.count;
+    details.querySelector("summary").textContent = count === "1" ? "1 warning" : `${count} warnings`;
+  },
+  error(card, data) {
+    say(card, `${data.code}: ${data.message}`);
+  },
+  complete(card, data) {
+    card.querySelector("progress").value = 100;
+    const totals = data.result?.totals;
+    const seconds = data.durationMs === undefined ? "" : `in ${(data.durationMs / 1000).toFixed(1)} s`;
+    say(card, totals ? `${totals.files} files, ${totals.lines} lines, ${totals.functions} functions, ` +
+                       `${totals.classes} classes ${seconds}` : `done ${seconds}`);
+  },
+};
+
+function hear(type, data) {
+  show[type](cardOf(data.operationId, data.operationType), data);
+}
+
+function setConnection(state) {
+  connection.textContent = state;
+  connection.dataset.state = state;
+}
+
+async function load() {
+  const answer = await fetch(`/api/operations?limit=${MOST_SHOWN}`);
+  if (!answer.ok) throw new Error(`the service answers ${answer.status}`);
+  const { operations, lastEventId } = await answer.json();
+  cards.clear();
+  list.replaceChildren();
+  for (const operation of operations.reverse()) {
+    cardOf(operation.id, operation.kind);
+    for (const type of ["status", "progress", "warning", "error", "complete"]) {
+      if (operation.events[type]) hear(type, operation.events[type]);
+    }
+  }
+  return lastEventId;
+}
+
+async function follow() {
+  let source;
+  try {
+    const cursor = await load();
+    source = new EventSource(`/api/events/stream?last_event_id=${cursor}`);
+  } catch {
+    setConnection("reconnecting");
+    setTimeout(follow, 1000 + Math.random() * 1000);
+    return;
+  }
+  source.onopen = () => setConnection("live");
+  source.onerror = (event) => {
+    if (event.data !== undefined) return; // a task's error: it has data, a lost connection has none
+    setConnection("reconnecting");
+    if (source.readyState === EventSource.CLOSED) {
+      source.close();
+      setTimeout(follow, 1000 + Math.random() * 1000);
+    }
+  };
+  for (const type of Object.keys(show)) {
+    source.addEventListener(type, (event) => {
+      if (event.data !== undefined) hear(type, JSON.parse(event.data));
+    });
+  }
+  // What follows a reset is the whole current state: forget what stands here.
+  source.addEventListener("reset", () => {
+    cards.clear();
+    list.replaceChildren();
+  });
+}
+
+document.getElementById("start-batch").addEventListener("click", async (event) => {
+  const problem = document.getElementById("problem");
+  event.target.disabled = true;
+  problem.textContent = "";
+  try {
+    const answer = await fetch("/api/operations", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ kind: "batch", params: { source: "python-stdlib" } }),
+    });
+    if (!answer.ok) problem.textContent = (await answer.json()).detail;
+  } catch {
+    problem.textContent = "The service cannot be reached.";
+  } finally {
+    event.target.disabled = false;
+  }
+});
+
+follow();

@@ -1,0 +1,126 @@
+"""Operations as JSON: what there is, one by one, its history, and starting a new one."""
+
+from itertools import islice
+from typing import Any, Final
+
+from flask import Blueprint, Response, request
+from msgspec import UNSET, DecodeError, Struct, UnsetType, json
+
+import tidings.celery
+from tasks.catalog import kind_named
+from tidings.checking import check
+from tidings.cursor import Cursor
+from tidings.errors import InvalidValue
+from tidings.events import QUEUED
+from tidings.log import Log
+from tidings.replay import MAX_STATES, Opening, from_the_beginning, resume
+from tidings.topics import Filter, check_identifier
+from webapp.documents import event_document, events_url, operation_document
+from webapp.errors import NotFound
+from webapp.query import read_cursor, read_filter, read_limit, read_words
+from webapp.service import service
+
+DEFAULT_LIMIT: Final = 100
+
+blueprint = Blueprint("operations", __name__, url_prefix="/api/operations")
+
+
+class StartRequest(Struct, forbid_unknown_fields=True):
+    """What a POST asks for; ``id`` is the caller's choice, or made here."""
+
+    kind: Any
+    params: Any = {}
+    id: str | UnsetType = UNSET
+
+
+@blueprint.get("")
+def list_operations() -> Response:
+    """List operations, newest first, with the cursor to open a stream from without a hole.
+
+    Narrowed by ``status`` and by a stream's ``topics`` and ``kinds``.
+    """
+    here = service()
+    wanted = read_filter(request.args, (), here.settings.max_topics)
+    statuses = read_words(request.args, "status")
+    limit = read_limit(request.args, DEFAULT_LIMIT)
+    narrowed = bool(statuses or wanted.kinds or not wanted.named)
+    mark, states = here.log.state(wanted.topics, MAX_STATES if narrowed else limit)
+    shown = [
+        operation_document(state)
+        for state in sorted(states, key=lambda state: state.born, reverse=True)
+        if (not statuses or state.status in statuses)
+        and (not wanted.kinds or state.descriptor.kind in wanted.kinds)
+        and wanted.covers(state.descriptor.topics)
+    ]
+    return _json({"operations": shown[:limit], "lastEventId": mark.position.wire})
+
+
+@blueprint.get("/<operation_id>")
+def show_operation(operation_id: str) -> Response:
+    """Show one operation, with the cursor to open a stream from without a hole."""
+    topic = f"operations:{check_identifier('id', operation_id)}"
+    mark, states = service().log.state([topic], 0)
+    if not states:
+        raise NotFound(f"operation {operation_id}")
+    return _json({"operation": operation_document(states[0]), "lastEventId": mark.position.wire})
+
+
+@blueprint.get("/<operation_id>/events")
+def list_events(operation_id: str) -> Response:
+    """List the operation's events after ``after``, for those who cannot hold a stream open.
+
+    What cannot be told exactly is said: ``reset`` with its reason, and the operation as it is.
+    """
+    log = service().log
+    topic = f"operations:{check_identifier('id', operation_id)}"
+    after = read_cursor(request.args, "after")
+    limit = read_limit(request.args, DEFAULT_LIMIT)
+    opening = _history(log, Filter((topic,)), after)
+    entries = list(islice(opening.entries, limit + 1))
+    shown, more = entries[:limit], len(entries) > limit
+    if not entries and after is None and not log.knows(topic):
+        raise NotFound(f"operation {operation_id}")
+    body: dict[str, Any] = {
+        "events": [event_document(entry) for entry in shown],
+        "lastEventId": (shown[-1].cursor if more else opening.position).wire,
+        "more": more,
+    }
+    if opening.reset is not None:
+        body["reset"] = {"reason": opening.reset.value}
+        body["operations"] = [operation_document(state) for state in opening.states]
+    return _json(body)
+
+
+@blueprint.post("")
+def start_operation() -> Response:
+    """Start an operation of one of our kinds; refused before anything is queued if anything is wrong."""
+    asked = _read_body()
+    kind = kind_named(asked.kind)
+    kwargs = kind.check(asked.params)
+    started = tidings.celery.dispatch(
+        service().producer, kind.task, kwargs, kind=kind.name, id=asked.id or None
+    )
+    url = events_url(started.id)
+    body = {"operationId": started.id, "kind": kind.name, "status": QUEUED, "eventsUrl": url}
+    return _json(body, 202, Location=f"/api/operations/{started.id}")
+
+
+def _history(log: Log, wanted: Filter, after: Cursor | None) -> Opening:
+    mark = log.hello()
+    return from_the_beginning(log, wanted, mark) if after is None else resume(log, wanted, after, mark)
+
+
+def _read_body() -> StartRequest:
+    """Read the request's JSON. Raises: InvalidValue naming the field."""
+    if request.mimetype != "application/json":
+        raise InvalidValue("Content-Type", "application/json", request.mimetype)
+    try:
+        return check(json.decode(request.get_data()), StartRequest)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidValue("body", f"JSON ({error})") from error
+
+
+def _json(body: object, status: int = 200, **headers: str) -> Response:
+    response = Response(json.encode(body), status, headers, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response
