@@ -1,0 +1,37 @@
+"""The documents name what there is."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from tidings.settings import Settings
+from webapp.settings import ServiceSettings
+
+ROOT = Path(__file__).parent.parent.parent
+MODULES = sorted(
+    path.relative_to(ROOT)
+    for package in ("tidings", "webapp", "tasks")
+    for path in (ROOT / package).glob("*.*")
+    if path.suffix in {".py", ".lua"} and path.stem != "__init__"
+)
+VARIABLES = [
+    setting.metadata["variable"]
+    for settings in (Settings, ServiceSettings)
+    for setting in fields(settings)
+    if setting.metadata
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_the_architecture_names_every_module(module: Path) -> None:
+    """ARCHITECTURE.md says where each module stands in the flow, or beside it."""
+    assert f"{module.name}`" in (ROOT / "ARCHITECTURE.md").read_text().replace("`tidings/", "`").replace(
+        "`webapp/", "`"
+    ).replace("`tasks/", "`")
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_the_operations_document_has_every_setting(variable: str) -> None:
+    """docs/operations.md has a row for each variable that the settings read."""
+    assert f"| `{variable}` |" in (ROOT / "docs/operations.md").read_text()
