@@ -6,7 +6,9 @@ from gevent import monkey
 monkey.patch_all()
 
 import os  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
+from typing import Any  # noqa: E402
 
 from tidings.errors import SettingsError  # noqa: E402
 from webapp.settings import ServiceSettings  # noqa: E402
@@ -25,6 +27,15 @@ worker_class = "webapp.worker.StreamWorker"
 # be room for ordinary requests, or the process stops answering at all (PITFALLS G7).
 worker_connections = _settings.max_streams + 500
 backlog = 4096
-graceful_timeout = 20
+graceful_timeout = 20  # below the 25 s that dev/procfile.py and the 30 s that Heroku-like hosts wait
 control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)
 accesslog = None
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Let a TERM end a worker that is not up yet.
+
+    Until gunicorn installs the worker's own handlers it has the master's, which drops the
+    signal: 3 of 8 stops right after the start hung until graceful_timeout.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,46 @@
+# Every target does all of its own set-up, in .venv; see dev/.
+PYTHON ?= python3
+PYTEST_ARGS ?=
+BIN := .venv/bin
+COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra local
+PORTABLE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format lock clean dev-venv
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+# One command a line, so that make's own child is the program itself and gets the SIGTERM that make passes on.
+# The leash covers the rest: should make be killed outright, the launcher gets a SIGTERM and stops everything.
+run:  ## start Tidings on this machine; PORT, HOST, REDIS_URL, WEB_CONCURRENCY … from the environment
+	@$(PYTHON) -I dev/venv.py requirements.txt
+	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m dev.run
+
+test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
+	@$(BIN)/python -m dev.browser
+	@$(BIN)/python -m dev.node
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: dev-venv  ## lint, format, types, import arrows
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: dev-venv  ## put the code into its one format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: dev-venv  ## compile requirements.txt and requirements-dev.txt from pyproject.toml
+	@test -x .venv/uv/bin/uv || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install -q 'uv==0.13.*'; }
+	@$(COMPILE) $(PORTABLE) -o requirements.txt
+	@$(COMPILE) --group dev -c requirements.txt $(PORTABLE) -o requirements-dev.txt
+
+clean:  ## remove everything that the targets made, the embedded server's data too
+	@rm -rf .venv var tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+dev-venv:
+	@$(PYTHON) -I dev/venv.py requirements-dev.txt
