@@ -32,7 +32,7 @@ control_socket_disable = True  # it can shut the server down and is written unde
 accesslog = None
 
 
-def post_fork(server: Any, worker: Any) -> None:
+def post_fork(_server: Any, _worker: Any) -> None:
     """Let a TERM end a worker that is not up yet.
 
     Until gunicorn installs the worker's own handlers it has the master's, which drops the

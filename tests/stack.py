@@ -5,35 +5,53 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.error import URLError
 
 from tests.http_stream import HttpStream, get_json, open_stream, post_json
+from tests.sse import Message
 from tests.waiting import wait_until
+from tidings import Operation
+from tidings.cursor import Cursor
+from tidings.log import Log
+from tidings.reporter import Reporter
+from tidings.settings import Settings
 
 ROOT: Final = Path(__file__).parent.parent
 START_S: Final = 30.0
 STOP_S: Final = 30.0
+READ_S: Final = 60.0
+"""How long a test waits for what comes within a second on a machine that does nothing else."""
 
 
 class Stack:
     """Web processes and a worker over the Redis at *redis_url*; leave the ``with`` to stop them.
 
-    ``url`` is where the service is. Their output goes to files in *folder*.
+    ``url`` is where the service is. Their output goes to files in *folder*. Without *worker* there are
+    only the web processes, and what tests report themselves, through `operation`.
     """
 
     def __init__(
-        self, redis_url: str, folder: Path, *, pool: str = "prefork", web: int = 2, **env: str
+        self,
+        redis_url: str,
+        folder: Path,
+        *,
+        pool: str = "prefork",
+        web: int = 2,
+        worker: bool = True,
+        **env: str,
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.folder = folder
         self._pool = pool
-        self._env = os.environ | {
+        self._has_worker = worker
+        self.env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
@@ -48,7 +66,8 @@ class Stack:
     def __enter__(self) -> Self:
         try:
             self.start_web()
-            self.start_worker()
+            if self._has_worker:
+                self.start_worker()
         except BaseException:
             self.stop()
             raise
@@ -77,6 +96,9 @@ class Stack:
         for process in (self.web, self.worker):
             if process is not None:
                 _wait_or_kill(process)
+        if "log" in self.__dict__:
+            self.reporter.flush(1)
+            self.log.close()
 
     def output(self, name: str) -> str:
         """Give what ``web`` or ``worker`` has printed so far."""
@@ -89,6 +111,38 @@ class Stack:
         operation_id: str = reply.body["operationId"]
         return operation_id
 
+    @cached_property
+    def log(self) -> Log:
+        """The log of the service, for the test's own process."""
+        return Log(Settings.from_env(self.env))
+
+    @cached_property
+    def reporter(self) -> Reporter:
+        """A reporter of the test's own process into the service's log, almost without throttle."""
+        return Reporter(self.log, buffer_records=100_000, interval_s=0.000_1)
+
+    def operation(self, kind: str = "import", **descriptor: Any) -> Operation:
+        """Start an operation that the test itself works on; `flush` has what it says arrive."""
+        operation = Operation(kind, reporter=self.reporter, strict=False, **descriptor).start()
+        self.flush()
+        return operation
+
+    def flush(self) -> None:
+        """Wait until all that the test reported is in the log."""
+        assert self.reporter.flush(READ_S)
+
+    def history(self, operation_id: str) -> list[Message]:
+        """Give every event of an operation that ends, as a stream from its beginning has them."""
+        with self.stream(f"/api/events/operations/{operation_id}?history=all") as stream:
+            return logged(stream.read_to_end(READ_S))
+
+    def connections(self) -> dict[int, int]:
+        """Give the connections that are open: inode of the socket → the web process that holds it."""
+        assert self.web is not None
+        children = Path(f"/proc/{self.web.pid}/task/{self.web.pid}/children").read_text().split()
+        held = {inode: int(pid) for pid in children for inode in _sockets_of(pid)}
+        return {inode: held[inode] for inode in _established(self.port) if inode in held}
+
     def stream(self, path: str, **headers: str) -> HttpStream:
         """Open a stream of the service; ``last_event_id`` becomes the header of that name."""
         return open_stream(
@@ -98,7 +152,7 @@ class Stack:
     def _spawn(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{name}.log").open("ab") as log:
             return subprocess.Popen(
-                command, cwd=ROOT, env=self._env, stdout=log, stderr=log, start_new_session=True
+                command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
 
     def _is_ready(self) -> bool:
@@ -109,12 +163,45 @@ class Stack:
         return False
 
 
+def logged(messages: Iterable[Message], after: str = "") -> list[Message]:
+    """Give of *messages* the events of the log: those with an id of their own that are no heartbeat.
+
+    *after* is the cursor that the stream was opened with.
+    """
+    found = []
+    for message in messages:
+        if message.last_event_id != after and message.type != "heartbeat":
+            found.append(message)
+        after = message.last_event_id
+    return found
+
+
+def place(event_id: str) -> Cursor:
+    """Give an event id as something that can be compared."""
+    return Cursor.parse(event_id)
+
+
 def free_port() -> int:
     """Find a port of 127.0.0.1 that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def _sockets_of(pid: str) -> list[int]:
+    """Give the inodes of the sockets that process *pid* holds."""
+    links = []
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since it was listed
+            links.append(str(descriptor.readlink()))
+    return [int(link[8:-1]) for link in links if link.startswith("socket:")]
+
+
+def _established(port: int) -> list[int]:
+    """Give the inodes of the connections to *port* of this machine, seen from the server. Source: proc(5)."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[9]) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
 
 
 def _wait_or_kill(process: subprocess.Popen[bytes]) -> None:
