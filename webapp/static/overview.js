@@ -2,7 +2,7 @@
 // What an event says is only ever set as text.
 
 const MOST_SHOWN = 100;
-const MOST_WARNINGS = 50;
+const MOST_WARNINGS = 200;
 const list = document.getElementById("list");
 const connection = document.getElementById("connection");
 const cards = new Map();
@@ -14,6 +14,7 @@ function cardOf(id, kind) {
     card.dataset.id = id;
     card.querySelector(".kind").textContent = kind;
     card.querySelector(".id").textContent = id;
+    card.querySelector("details").addEventListener("toggle", () => loadWarnings(card));
     cards.set(id, card);
     list.prepend(card);
     if (cards.size > MOST_SHOWN) {
@@ -30,6 +31,24 @@ function say(card, text) {
   card.querySelector(".says").textContent = text;
 }
 
+function addWarning(details, id, message) {
+  const warnings = details.querySelector("ul");
+  if ([...warnings.children].some((item) => item.dataset.id === id)) return;
+  const item = document.createElement("li");
+  item.dataset.id = id;
+  item.textContent = message;
+  warnings.append(item);
+}
+
+// What came before this page was opened is in the history, not in the current state.
+async function loadWarnings(card) {
+  const details = card.querySelector("details");
+  if (!details.open) return;
+  const answer = await fetch(`/api/operations/${card.dataset.id}/events?types=warning&limit=${MOST_WARNINGS}`);
+  if (!answer.ok) return;
+  for (const { id, data } of (await answer.json()).events) addWarning(details, id, data.message);
+}
+
 const show = {
   status(card, data) {
     card.dataset.status = data.status;
@@ -42,16 +61,10 @@ const show = {
     const count = data.total === null ? `${data.current}` : `${data.current} of ${data.total}`;
     say(card, data.message ? `${count} · ${data.message}` : count);
   },
-  warning(card, data) {
+  warning(card, data, id) {
     const details = card.querySelector("details");
     details.hidden = false;
-    const item = document.createElement("li");
-    item.textContent = data.message;
-    const warnings = details.querySelector("ul");
-    if (warnings.childElementCount < MOST_WARNINGS) warnings.append(item);
-    details.dataset.count = Number(details.dataset.count ?? 0) + 1;
-    const count = details.dataset.count;
-    details.querySelector("summary").textContent = count === "1" ? "1 warning" : `${count} warnings`;
+    if (details.open) addWarning(details, id, data.message);
   },
   error(card, data) {
     say(card, `${data.code}: ${data.message}`);
@@ -65,8 +78,8 @@ const show = {
   },
 };
 
-function hear(type, data) {
-  show[type](cardOf(data.operationId, data.operationType), data);
+function hear(type, data, id) {
+  show[type](cardOf(data.operationId, data.operationType), data, id);
 }
 
 function setConnection(state) {
@@ -110,7 +123,7 @@ async function follow() {
   };
   for (const type of Object.keys(show)) {
     source.addEventListener(type, (event) => {
-      if (event.data !== undefined) hear(type, JSON.parse(event.data));
+      if (event.data !== undefined) hear(type, JSON.parse(event.data), event.lastEventId);
     });
   }
   // What follows a reset is the whole current state: forget what stands here.

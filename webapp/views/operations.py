@@ -69,13 +69,16 @@ def show_operation(operation_id: str) -> Response:
 def list_events(operation_id: str) -> Response:
     """List the operation's events after ``after``, for those who cannot hold a stream open.
 
-    What cannot be told exactly is said: ``reset`` with its reason, and the operation as it is.
+    Narrowed by ``types``. What cannot be told exactly is said: ``reset`` with its reason, and
+    the operation as it is.
     """
-    log = service().log
+    here = service()
+    log = here.log
     topic = f"operations:{check_identifier('id', operation_id)}"
+    wanted = read_filter(request.args, (topic,), here.settings.max_topics)
     after = read_cursor(request.args, "after")
     limit = read_limit(request.args, DEFAULT_LIMIT)
-    opening = _history(log, Filter((topic,)), after)
+    opening = _history(log, wanted, after)
     entries = list(islice(opening.entries, limit + 1))
     shown, more = entries[:limit], len(entries) > limit
     if not entries and after is None and not log.knows(topic):
