@@ -83,13 +83,21 @@ local function keep_state(e, id, known)
   end
 end
 
+-- Quotes a text as tidings.events does: U+0085, U+2028 and U+2029 break lines for some readers.
+local function quoted(text)
+  local json = cjson.encode(text)
+  json = string.gsub(json, '\194\133', '\\u0085')
+  json = string.gsub(json, '\226\128\168', '\\u2028')
+  return (string.gsub(json, '\226\128\169', '\\u2029'))
+end
+
 local function store(e)
   local fields = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt')
   local known = { ended = fields[1], status = fields[2], run = fields[3], attempt = tonumber(fields[4] or nil) }
   local refused = refusal(e, known)
   if refused then return refused end
   if e.type == 'status' and known.status then
-    e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. cjson.encode(known.status) .. '}'
+    e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known.status) .. '}'
   end
   local id = redis.call('XADD', log, 'MAXLEN', '~', log_length, era .. '-*', 'k', e.k, 't', e.type, 'd', e.data)
   local n = tonumber(string.match(id, '-(%d+)$'))

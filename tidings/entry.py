@@ -23,9 +23,20 @@ class Entry:
     entry was read from a topic's own stream. ``frame`` is the web side's to keep the bytes in
     that it sends. ``previous`` is set on an era's first entry
     only: the last entry of the era that it continues, or None if it continues none.
+    ``ends_operation`` marks an operation's terminal event.
     """
 
-    __slots__ = ("cursor", "data", "frame", "kind", "operation_id", "previous", "topics", "type")
+    __slots__ = (
+        "cursor",
+        "data",
+        "ends_operation",
+        "frame",
+        "kind",
+        "operation_id",
+        "previous",
+        "topics",
+        "type",
+    )
 
     def __init__(
         self,
@@ -43,9 +54,11 @@ class Entry:
         self.previous = previous
         self.frame = b""
         self.kind = self.operation_id = ""
+        self.ends_operation = event_type == "complete"
         if event_type != ERA:
             envelope = read_envelope(data)
             self.kind, self.operation_id = envelope.operation_type, envelope.operation_id
+            self.ends_operation |= event_type == "error" and envelope.terminal
 
     @classmethod
     def from_stream(cls, stream_id: bytes, fields: Mapping[bytes, bytes]) -> Self:
@@ -53,14 +66,21 @@ class Entry:
 
         Raises: InvalidValue if somebody else wrote it.
         """
+        try:
+            return cls._read(Cursor.from_stream(stream_id), fields)
+        except ValueError as error:  # ours, a number's, UTF-8's
+            raise InvalidValue("entry", f"one of ours ({error})") from error
+
+    @classmethod
+    def _read(cls, cursor: Cursor, fields: Mapping[bytes, bytes]) -> Self:
         event_type = fields.get(b"t", b"").decode()
-        cursor = Cursor.from_stream(stream_id)
         if event_type == ERA:
             previous = fields.get(b"prev", b"")
             return cls(cursor, ERA, previous=Cursor.from_stream(previous) if previous else None)
-        if event_type not in TYPES:
-            raise InvalidValue("t", f"one of {', '.join(TYPES)}", event_type)
-        return cls(cursor, event_type, fields.get(b"d", b""), tuple(fields.get(b"k", b"").decode().split()))
+        data = fields.get(b"d", b"")
+        if event_type not in TYPES or b"\n" in data or b"\r" in data:
+            raise InvalidValue("entry", "an event on one line", event_type)
+        return cls(cursor, event_type, data, tuple(fields.get(b"k", b"").decode().split()))
 
     def follows(self, position: Cursor) -> bool:
         """Tell whether nothing can lie between *position* and this entry."""
@@ -73,8 +93,3 @@ class Entry:
         if self.type == ERA or not wanted.wants(self.kind, self.type):
             return False
         return not self.topics or wanted.covers(self.topics)
-
-    @property
-    def ends_operation(self) -> bool:
-        """Tell whether this is its operation's terminal event."""
-        return self.type == "complete" or (self.type == "error" and b'"terminal":true' in self.data)

@@ -61,6 +61,9 @@ class LogUnavailable(TidingsError):
 
 
 def _short(value: object, limit: int = 80) -> str:
-    """Show *value* in an error message, at most *limit* characters of it."""
-    text = repr(value)
+    """Show *value* in an error message, at most *limit* characters of it, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - an author's own __repr__, or an int too long to print
+        text = f"a {type(value).__name__}"
     return text if len(text) <= limit else text[: limit - 1] + "…"

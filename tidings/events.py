@@ -9,12 +9,13 @@ from typing import Annotated, Any, ClassVar, Final
 from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, ValidationError, json
 
 from tidings.errors import InvalidValue
+from tidings.json_line import encode_line
 from tidings.topics import IDENTIFIER_PATTERN
 
 Identifier = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
 Timestamp = Annotated[str, Meta(description="UTC, milliseconds: 2026-11-22T09:10:00.123Z")]
-Count = Annotated[int | float, Meta(ge=0)]
-Percentage = Annotated[int | float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
+Percentage = Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)]
 
 QUEUED: Final = "queued"
 RUNNING: Final = "running"
@@ -96,27 +97,15 @@ class Envelope(Struct, frozen=True, rename="camel"):
 
     operation_id: str
     operation_type: str
+    terminal: bool = False
 
 
-_encoder = json.Encoder()
 _envelope = json.Decoder(Envelope)
-# U+0085, U+2028 and U+2029 are legal in JSON and in SSE data, but clients that split lines
-# with str.splitlines() cut there (PITFALLS B8). JSON has an escape for each; bytes of one
-# UTF-8 character never occur inside another, so replacing bytes is exact.
-_LINE_BREAKS_OF_OTHERS = (
-    (b"\xc2\x85", b"\\u0085"),
-    (b"\xe2\x80\xa8", b"\\u2028"),
-    (b"\xe2\x80\xa9", b"\\u2029"),
-)
 
 
 def encode(event: Event) -> bytes:
     """Write *event* as one line of JSON: camelCase, UTF-8, no NaN, no line break of any alphabet."""
-    data = _encoder.encode(event)
-    for raw, escaped in _LINE_BREAKS_OF_OTHERS:
-        if raw in data:
-            data = data.replace(raw, escaped)
-    return data
+    return encode_line(event)
 
 
 def decode(event_type: str, data: bytes) -> Event:
@@ -128,7 +117,7 @@ def decode(event_type: str, data: bytes) -> Event:
         return json.decode(data, type=TYPES[event_type])
     except KeyError:
         raise InvalidValue("type", f"one of {', '.join(TYPES)}", event_type) from None
-    except (ValidationError, DecodeError) as error:
+    except (ValidationError, DecodeError, UnicodeDecodeError) as error:
         raise InvalidValue("data", f"the JSON of a {event_type} event ({error})") from error
 
 

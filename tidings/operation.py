@@ -131,13 +131,13 @@ class Operation:
         one always is. ``total=None`` means unknown.
         Raises: InvalidValue in strict mode only.
         """
+        if self._over:
+            self._say_too_late("progress")
+            return
         if self._strict:
             self._progress_event(current, total, message)
         self._latest = (current, total, message)
         if self._scheduled == self._reporter.id:
-            return
-        if self._over:
-            self._say_too_late("progress")
             return
         self._scheduled = self._reporter.id
         self._reporter.schedule(self, self._not_before)
@@ -151,14 +151,15 @@ class Operation:
         said: dict[str, Any] = {"status": tidy.text("status", status, MAX_STATUS_CHARS)}
         if details is not None:
             said["details"] = tidy.json("details", details)
-        if status in _RESERVED:
+        reserved = said["status"] in _RESERVED
+        if reserved:
             tidy.problems.append(
                 InvalidValue(
                     "status", f"other than {', '.join(sorted(_RESERVED))}: say complete() or error()", status
                 )
             )
         self._heed(tidy)
-        if status not in _RESERVED:
+        if not reserved:
             self._say(Status, said)
 
     def warning(self, code: str, message: str, details: object = None) -> None:
@@ -214,9 +215,11 @@ class Operation:
     def leave(self, status: str, details: object = None) -> None:
         """Give this attempt up without ending the operation: another one will follow (``retrying``)."""
         tidy = Tidy()
-        said = {} if details is None else {"details": tidy.json("details", details)}
-        self._over = True
-        self._reporter.put_last(self, [self._record(Status, {"status": status, **said})])
+        said: dict[str, Any] = {"status": status}
+        if details is not None:
+            said["details"] = tidy.json("details", details)
+        self._finish("leave", [self._record(Status, said)])
+        self._heed(tidy)
 
     def take_progress(self) -> Record | None:
         """Give the newest progress and forget it: the reporter's turn."""
@@ -265,11 +268,15 @@ class Operation:
         self._reporter.put([self._record(event, said)])
 
     def _end(self, status: str, event: type[Event], said: dict[str, Any]) -> None:
+        last = [self._record(Status, {"status": status}), self._record(event, said)]
+        self._finish(event.type, last)
+
+    def _finish(self, what: str, last: list[Record]) -> None:
+        """Say the *last* of this attempt, behind its newest progress."""
         if self._over:
-            self._say_too_late(event.type)
+            self._say_too_late(what)
             return
         self._over = True
-        last = [self._record(Status, {"status": status}), self._record(event, said)]
         self._reporter.put_last(self, last)
 
     def _record(self, event: type[Event], said: dict[str, Any]) -> Record:

@@ -88,11 +88,15 @@ def from_the_beginning(log: Log, wanted: Filter, feed: Mark) -> Opening:
 
     Waits for Redis. Raises: LogUnavailable, HistoryChanged.
     """
-    topics = wanted.named or (EVERYTHING,)
-    pages = [_page(log, topic, None, feed) for topic in topics]
-    complete = all(_has_its_beginning(log, topic, page) for topic, page in zip(topics, pages, strict=True))
-    entries = _merged(log, wanted, topics, pages, feed)
-    return Opening(feed.position, entries, reset=None if complete else Reset.HISTORY_TRIMMED)
+    sources = wanted.named or (EVERYTHING,)
+    pages = [_page(log, source, None, feed) for source in sources]
+    reset = None
+    if not all(_has_its_beginning(log, topic, page) for topic, page in zip(sources, pages, strict=True)):
+        if _log_has_the_beginning(pages[0]):
+            sources, pages = (EVERYTHING,), [_page(log, EVERYTHING, None, feed)]
+        else:
+            reset = Reset.HISTORY_TRIMMED
+    return Opening(feed.position, _merged(log, wanted, sources, pages, feed), reset=reset)
 
 
 def _provable(
@@ -142,14 +146,19 @@ def _log_reaches(page: TopicPage, cursor: Cursor) -> bool:
     return first is not None and (first.cursor <= cursor or first.follows(cursor))
 
 
-def _has_its_beginning(log: Log, topic: str, page: TopicPage) -> bool:
-    """Tell whether what is kept of *topic* is all there ever was."""
+def _log_has_the_beginning(page: TopicPage) -> bool:
+    """Tell whether the log still begins where its history did: an era that continues none."""
     first = page.log_first
-    if first is not None and first.cursor.n == 0 and first.previous is None:
-        return True
+    return first is not None and first.cursor.n == 0 and first.previous is None
+
+
+def _has_its_beginning(log: Log, source: str, page: TopicPage) -> bool:
+    """Tell whether what *source* keeps is all there ever was on it."""
+    if source == EVERYTHING:
+        return _log_has_the_beginning(page)
     if page.topic_complete_from is None:
         return False
-    root = log.operation(topic.partition(":")[2])
+    root = log.operation(source.partition(":")[2])
     return root is not None and root.born == page.topic_first
 
 

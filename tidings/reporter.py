@@ -150,15 +150,25 @@ class Reporter:
     def _send_for_ever(self) -> None:
         pause_s = BACKOFF_S[0]
         while True:
-            with self._changed:
-                while not self._collect():
-                    self._changed.wait(self._until_due_s())
-                self._cut_batch()
-            if self._deliver(self._in_flight):
+            try:
+                go_on = self._send_next()
+            except Exception:
+                # The top of a supervised loop: whatever it is, this process must not fall silent.
+                logger.exception("the reporter failed and tries again")
+                go_on = False
+            if go_on:
                 pause_s = BACKOFF_S[0]
                 continue
             time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause_s = min(pause_s * 2, BACKOFF_S[1])
+
+    def _send_next(self) -> bool:
+        """Wait for something to send and try once; tell whether to go on at once."""
+        with self._changed:
+            while not self._collect():
+                self._changed.wait(self._until_due_s())
+            self._cut_batch()
+        return self._deliver(self._in_flight)
 
     def _until_due_s(self) -> float | None:
         """Say how long nothing can become due, None if nothing waits for its turn."""
@@ -187,14 +197,16 @@ class Reporter:
         try:
             outcomes = self._log.append(self.id, self._first, batch)
         except LogUnavailable as error:
-            if not self._away:
-                logger.warning("events wait in this process until Redis is back: %s", error)
-            self._away = True
+            self._stay_away(str(error))
             return False
-        self._came_back()
         return self._settle(batch, outcomes)
 
-    def _came_back(self) -> None:
+    def _stay_away(self, reason: str) -> None:
+        if not self._away:
+            logger.warning("events wait in this process until Redis is back: %s", reason)
+        self._away = True
+
+    def _come_back(self) -> None:
         if self._away:
             logger.warning("Redis is back, %d events go out now", len(self._buffer) + len(self._in_flight))
         if self._refused:
@@ -216,9 +228,10 @@ class Reporter:
         if failed and not temporary:
             logger.error("dropped a %s of %s: %s", rest[0].event_type, rest[0].descriptor.id, last.message)
             rest = rest[1:]
-        if temporary and not self._away:
-            logger.warning("events wait in this process until Redis takes writes again: %s", last.message)
-            self._away = True
+        if temporary:
+            self._stay_away(f"Redis takes no writes: {last.message}")
+        else:
+            self._come_back()
         with self._changed:
             self._first += dealt
             self._in_flight = _announced_again(forgotten) + rest

@@ -14,19 +14,20 @@ from msgspec import Meta
 
 from tidings.errors import SettingsError
 
-Positive = Annotated[float, Meta(gt=0)]
+Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[int, Meta(ge=1)]
 RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://.")]
-Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
 T = TypeVar("T")
-_SECRETS = ("REDIS_URL", "TIDINGS_SECRET_KEY")
+_SECRETS = frozenset({"REDIS_URL", "TIDINGS_SECRET_KEY"})
+"""Variables whose values are never shown, in errors or logs: a URL may hold a password."""
 
 
 def env(variable: str, default: Any) -> Any:
     """Declare a dataclass field that is read from *variable*."""
-    return field(default=default, metadata={"variable": variable})
+    return field(default=default, metadata={"variable": variable}, repr=variable not in _SECRETS)
 
 
 def read_settings(cls: type[T], environ: Mapping[str, str], **given: object) -> T:

@@ -10,13 +10,15 @@ from typing import Final, Self
 
 from tidings.errors import InvalidValue
 
-IDENTIFIER_PATTERN: Final = r"^[A-Za-z0-9._~-]{1,128}$"
+_IDENTIFIER: Final = "[A-Za-z0-9._~-]{1,128}"
+IDENTIFIER_PATTERN: Final = rf"^{_IDENTIFIER}$(?!\n)"
+"""For JSON Schema and Python alike, whose ``$`` would let a final line feed pass."""
 IDENTIFIER_RULE: Final = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -"
 FAMILIES: Final = ("operations", "workflows", "agents")
 EVERYTHING: Final = "*"
 """The topic that stands for the global stream: every event is on it."""
 
-_IDENTIFIER = re.compile(IDENTIFIER_PATTERN[1:-1], re.ASCII)
+_identifier = re.compile(_IDENTIFIER, re.ASCII)
 _TOPIC_RULE = "operations:<id>, workflows:<id>, agents:<id>, or one of these with * as the id"
 
 
@@ -25,7 +27,7 @@ def check_identifier(field: str, value: object) -> str:
 
     Raises: InvalidValue naming *field* and the rule.
     """
-    if not isinstance(value, str) or _IDENTIFIER.fullmatch(value) is None:
+    if not isinstance(value, str) or _identifier.fullmatch(value) is None:
         raise InvalidValue(field, IDENTIFIER_RULE, value)
     return value
 
@@ -36,7 +38,7 @@ def check_topic(value: str) -> str:
     Raises: InvalidValue naming the parameter ``topics``.
     """
     family, _, name = value.partition(":")
-    if family not in FAMILIES or not (name == EVERYTHING or _IDENTIFIER.fullmatch(name)):
+    if family not in FAMILIES or not (name == EVERYTHING or _identifier.fullmatch(name)):
         raise InvalidValue("topics", _TOPIC_RULE, value)
     return value
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from tidings.errors import InvalidValue
+from tidings.json_line import encode_line
 
 MAX_COUNT: Final = 2**53
 """Beyond this JavaScript has no exact integers (ECMA-262, Number.MAX_SAFE_INTEGER + 1)."""
@@ -57,7 +58,7 @@ class Tidy:
         """Return a string of at most *limit* characters that UTF-8 can carry."""
         if not isinstance(value, str):
             self._note(field, "a string", value)
-            value = str(value)
+        value = _spell(value)
         if _LONE_SURROGATE.search(value):
             self._note(field, "text without lone surrogates", value)
             value = _LONE_SURROGATE.sub("\ufffd", value)
@@ -70,7 +71,7 @@ class Tidy:
         """Return a machine-readable code: identifier characters only, never empty."""
         text = self.text("code", value, 128)
         clean = _NOT_IN_A_CODE.sub("_", text).strip("_")[:128]
-        if clean != text:
+        if not clean or clean != text:
             self._note("code", "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -", value)
         return clean or "unknown"
 
@@ -78,8 +79,8 @@ class Tidy:
         """Return *value* as plain JSON types, or a note of what it was if it cannot be had or is too big."""
         lost: list[str] = []
         try:
-            plain = _plain(msgspec.to_builtins(value, enc_hook=_refuse, str_keys=True), lost)
-            size_bytes = len(msgspec.json.encode(plain))
+            plain = _plain(value, lost)
+            size_bytes = len(encode_line(plain))
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             self._note(field, f"JSON ({error})", type(value).__name__)
             return {"omitted": f"a {type(value).__name__} that is not JSON"}
@@ -101,7 +102,7 @@ def percentage(current: float, total: float | None) -> int | float | None:
     """
     if not total:
         return None
-    percent = min(math.floor(current / total * 10_000) / 100, 100)
+    percent = 100 if current >= total else min(math.floor(current * 10_000 / total) / 100, 99.99)
     return int(percent) if percent == int(percent) else percent
 
 
@@ -111,29 +112,49 @@ def _number(value: object) -> int | float | None:
         return int(value)
     try:
         number = float(value)  # type: ignore[arg-type]  # deliberate: whatever has __float__
-    except (TypeError, ValueError, OverflowError):
+    except Exception:  # noqa: BLE001 - an author's own __float__ may raise anything
         return None
-    if isinstance(value, str) or not math.isfinite(number):
-        return None
-    return number
+    return None if isinstance(value, str) or not math.isfinite(number) else number
 
 
-def _refuse(value: object) -> Any:
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _plain(value: Any, lost: list[str]) -> Any:
-    """Replace, in plain JSON types, what JSON or UTF-8 cannot carry; name it in *lost*."""
+def _spell(value: object) -> str:
+    """Return *value* as a plain str: of a subclass (an enum's too) the text that it is."""
     if isinstance(value, str):
-        clean = _LONE_SURROGATE.sub("\ufffd", value)
-        if clean != value:
-            lost.append("lone surrogates")
-        return clean
-    if isinstance(value, float) and not math.isfinite(value):
-        lost.append("NaN and Infinity")
-        return None
-    if isinstance(value, list | tuple):
-        return [_plain(item, lost) for item in value]
-    if isinstance(value, dict):
-        return {_plain(str(key), lost): _plain(item, lost) for key, item in value.items()}
-    return value
+        return str.__str__(value)
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - an author's own __str__, or an int too long to print
+        return f"a {type(value).__name__}"
+
+
+def _plain(value: Any, lost: list[str]) -> Any:  # noqa: PLR0911 - one for each JSON type
+    """Make JSON types of *value*; name in *lost* what JSON or UTF-8 cannot carry.
+
+    Raises: TypeError for what has no JSON form, RecursionError for what holds itself.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            text = _spell(value)
+            clean = _LONE_SURROGATE.sub("\ufffd", text)
+            if clean != text:
+                lost.append("lone surrogates")
+            return clean
+        case int():
+            return int(value)
+        case float():
+            if not math.isfinite(value):
+                lost.append("NaN and Infinity")
+                return None
+            return float(value)
+        case dict():
+            return {_plain(_key(key), lost): _plain(item, lost) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item, lost) for item in value]
+        case _:  # dates, decimals, UUIDs, dataclasses, structs: into one of the above, or a TypeError
+            return _plain(msgspec.to_builtins(value, str_keys=True), lost)
+
+
+def _key(key: object) -> str:
+    return key if isinstance(key, str) else encode_line(_plain(key, [])).decode().strip('"')

@@ -71,14 +71,17 @@ class Feed:
         """Read all that follows what the hub has.
 
         *server*, when the log was asked, is where it stood: what does not lead there is a
-        discontinuity, even if nothing is to be read (LOG.md, A14).
+        discontinuity, even if nothing is to be read (LOG.md, A14). So it is asked whenever
+        nothing was: another history may have smaller ids, and wake us all the time.
         """
         mine = self._hub.mark
         if mine is None:
             self._hub.start_over(server or self._log.hello())
             return
         position = self._read_on(mine.position)
-        if position is None or (
+        if position == mine.position and server is None:
+            self._catch_up(self._log.hello())
+        elif position is None or (
             server is not None and not _leads_to(server.position, mine.position, position)
         ):
             self._discontinue()
