@@ -7,15 +7,9 @@ The library that a Celery project installs. It is the contract that both sides s
 What task authors call is exported here; the Celery integration is ``tidings.celery.install``.
 """
 
+from tidings.current import current_operation, report_progress, report_status, report_warning, track
 from tidings.errors import InvalidValue, LogUnavailable, SettingsError, TidingsError
-from tidings.operation import (
-    Operation,
-    current_operation,
-    report_progress,
-    report_status,
-    report_warning,
-    track,
-)
+from tidings.operation import Operation
 
 __all__ = [
     "InvalidValue",

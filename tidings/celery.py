@@ -17,10 +17,11 @@ from celery import Celery, Task, current_app, signals
 from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from kombu.exceptions import OperationalError
 
+from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
 from tidings.errors import DispatchFailed, InvalidValue
 from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Error, Status
-from tidings.operation import Operation, activate, deactivate, new_id
+from tidings.operation import Operation, new_id
 from tidings.process import FLUSH_S, configure, this_process
 from tidings.record import ANY, NEW, Record
 from tidings.settings import Settings

@@ -8,12 +8,10 @@ here blocks on Redis or fails the task (unless strict). It does not know Celery.
 import logging
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextvars import ContextVar, Token
-from operator import length_hint
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
 from tidings.errors import InvalidValue
 from tidings.events import (
@@ -29,15 +27,16 @@ from tidings.events import (
     Status,
     Warning,  # noqa: A004 - the name that the wire has for it
 )
+from tidings.once import is_first
 from tidings.process import this_process
 from tidings.record import OWN, Record
 from tidings.reporter import Reporter
 from tidings.values import MAX_STATUS_CHARS, Tidy, percentage
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from contextvars import Token
+
 logger = logging.getLogger(__name__)
-_current: ContextVar["Operation | None"] = ContextVar("tidings_operation", default=None)
-_said_once: set[tuple[str, str]] = set()
 _RESERVED: Final = FINAL_STATUSES | {QUEUED}
 
 
@@ -234,14 +233,14 @@ class Operation:
 
     def __enter__(self) -> Self:
         self.start()
-        self._token = _current.set(self)
+        self._token = activate(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._token is not None:
-            _current.reset(self._token)
+            deactivate(self._token)
             self._token = None
         if self._over:
             return
@@ -289,7 +288,7 @@ class Operation:
         _log_once(tidy)
 
     def _say_too_late(self, what: str) -> None:
-        if _is_first(what, "after the end"):
+        if is_first(what, "after the end"):
             logger.warning("%s of operation %s was said after its end and dropped", what, self.id)
 
 
@@ -298,90 +297,7 @@ def new_id() -> str:
     return f"op_{uuid.uuid4().hex}"
 
 
-def current_operation() -> Operation | None:
-    """Return the operation that this context works for, or None outside any.
-
-    Threads, executors and greenlets do not inherit the context: hand them the operation.
-    """
-    return _current.get()
-
-
-def report_progress(current: float, total: float | None = None, message: str | None = None) -> None:
-    """Say how far the current operation is (see Operation.progress)."""
-    operation = _current.get()
-    if operation is None:
-        _say_nowhere("report_progress")
-    else:
-        operation.progress(current, total, message)
-
-
-def report_status(status: str, details: object = None) -> None:
-    """Say that the current operation enters a phase (see Operation.status)."""
-    operation = _current.get()
-    if operation is None:
-        _say_nowhere("report_status")
-    else:
-        operation.status(status, details)
-
-
-def report_warning(code: str, message: str, details: object = None) -> None:
-    """Say that something went wrong while the current operation goes on (see Operation.warning)."""
-    operation = _current.get()
-    if operation is None:
-        _say_nowhere("report_warning")
-    else:
-        operation.warning(code, message, details)
-
-
-def track(
-    items: Iterable[T],
-    total: float | None = None,
-    message: str | None = None,
-    *,
-    operation: Operation | None = None,
-) -> Iterator[T]:
-    """Yield *items* and report how many are done, out of *total* (default: their length, if they have one).
-
-    An item counts as done when the next one is asked for.
-    """
-    if total is None:
-        length = length_hint(items, -1)
-        total = length if length >= 0 else None
-    report = operation.progress if operation is not None else report_progress
-    report(0, total, message)
-    for done, item in enumerate(items, start=1):
-        yield item
-        report(done, total, message)
-
-
-def activate(operation: Operation) -> Token[Operation | None]:
-    """Make *operation* the current one of this context; hand the token to `deactivate`."""
-    return _current.set(operation)
-
-
-def deactivate(token: Token[Operation | None]) -> None:
-    """Make the operation current again that was so before `activate`."""
-    _current.reset(token)
-
-
-def _is_first(*what: str) -> bool:
-    key = (what[0], what[1])
-    if key in _said_once:
-        return False
-    _said_once.add(key)
-    return True
-
-
 def _log_once(tidy: Tidy) -> None:
     for problem in tidy.problems:
-        if _is_first(problem.field, problem.allowed):
+        if is_first(problem.field, problem.allowed):
             logger.warning("a report was put right: %s (said once per process)", problem)
-
-
-def _say_nowhere(function: str) -> None:
-    if _is_first(function, "outside"):
-        logger.warning(
-            "%s was called outside any operation and reports nothing (said once per process): "
-            "threads and greenlets need the Operation itself",
-            function,
-        )
