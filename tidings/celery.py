@@ -74,9 +74,9 @@ def dispatch(
     Raises: InvalidValue; LogUnavailable; DispatchFailed if the broker did not take the task.
     """
     process = this_process()
-    descriptor = Descriptor.of(id or new_id(), kind, name=task, owner=owner)
+    descriptor = Descriptor.of(new_id() if id is None else id, kind, name=task, owner=owner)
     outcome = process.writer.append(Record.of(descriptor, Status, condition=NEW, status=QUEUED))
-    if outcome.code == "late":
+    if outcome.code in {"late", "over"}:
         raise InvalidValue("id", "unused", descriptor.id)
     try:
         app.send_task(

@@ -77,7 +77,7 @@ class Operation:
         if workflow is None and isinstance(parent, Operation):
             workflow = parent.descriptor.workflow_id or None
         descriptor = Descriptor.of(
-            id or new_id(),
+            new_id() if id is None else id,
             kind,
             name=name,
             workflow=workflow,

@@ -21,10 +21,11 @@ SECURITY_HEADERS: Final = {
 def create_app(settings: ServiceSettings) -> Flask:
     """Make the service. Connects to nothing; the worker starts it, or the first stream does."""
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # One more than is taken: werkzeug cuts a chunked body there and does not say so.
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.extensions[EXTENSION] = Service(settings)
     auth.install(app, settings)
-    errors.install(app)
+    errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)
     for view in (events, operations, health, pages):
         app.register_blueprint(view.blueprint)

@@ -29,13 +29,13 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     return Response(json.encode(body), status, content_type="application/problem+json")
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, max_body_bytes: int) -> None:
     """Have *app* answer every error with a problem document."""
     app.register_error_handler(InvalidValue, _invalid)
     app.register_error_handler(NotFound, _not_found)
     app.register_error_handler(LogUnavailable, _unavailable)
     app.register_error_handler(DispatchFailed, _unavailable)
-    app.register_error_handler(RequestEntityTooLarge, lambda _: _too_large(app))
+    app.register_error_handler(RequestEntityTooLarge, lambda _: _too_large(max_body_bytes))
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -57,8 +57,8 @@ def _unavailable(error: Exception) -> Response:
     return response
 
 
-def _too_large(app: Flask) -> Response:
-    allowed = f"at most {app.config['MAX_CONTENT_LENGTH']} bytes"
+def _too_large(max_body_bytes: int) -> Response:
+    allowed = f"at most {max_body_bytes} bytes"
     return problem(413, "Content Too Large", f"body must be {allowed}", field="body", allowed=allowed)
 
 

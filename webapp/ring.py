@@ -63,6 +63,11 @@ class Ring:
             found = [by_cursor[cursor] for cursor in sorted(by_cursor)]
         return [entry for entry in found if entry.is_for(wanted)]
 
+    def end_of(self, operation_id: str) -> Cursor | None:
+        """Give the place of an operation's terminal event, if it is here."""
+        last = next(reversed(self._by_topic.get(f"operations:{operation_id}", ())), None)
+        return last.cursor if last is not None and last.ends_operation else None
+
     def _source(self, topic: str) -> Iterable[Entry]:
         if topic.endswith(EVERYTHING):
             return self._entries

@@ -57,26 +57,29 @@ def _stream(topics: tuple[str, ...], until: str = "") -> Response:
         return _body(sent_away())
     try:
         opening = open_stream(here.log, here.hub.ring, feed, wanted, past)
-        end = _check_known(here, topics, past, until)
+        end = _end_of(here, topics, past, until)
     except (HistoryChanged, LogUnavailable):
         return _body(sent_away())
     # Read after the opening: an end that lies beyond its position will come live.
     over = end is not None and end <= opening.position
     if over and opening.reset is None and past.cursor is not None and end is not None and past.cursor >= end:
-        return Response(status=204)
+        return Response(status=204, headers=HEADERS)
     plan = Plan(wanted, past, opening, here.settings.heartbeat_s, until, over)
     return _body(stream_frames(here.hub, plan))
 
 
-def _check_known(here: Service, topics: tuple[str, ...], past: Past, until: str) -> Cursor | None:
+def _end_of(here: Service, topics: tuple[str, ...], past: Past, until: str) -> Cursor | None:
     """Give the place of the operation's end, if it has one.
 
     Raises: NotFound for a topic of which nothing is kept, unless the browser was there before:
     then it is the history that is gone, and the opening says so (LOG.md, A16).
     """
-    state = here.log.operation(until) if until else None
-    if state is None and topics and not past.requested and (until or not here.log.knows(topics[0])):
-        raise NotFound(topics[0].replace("s:", " "))
+    try:
+        state = here.log.operation(until) if until else None
+        if state is None and topics and not past.requested and (until or not here.log.knows(topics[0])):
+            raise NotFound(topics[0].replace("s:", " "))
+    except LogUnavailable:
+        return here.hub.ring.end_of(until)  # what the ring opened, it can also tell the end of
     return state.end if state else None
 
 

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from flask import Blueprint, Response, request
 from msgspec import UNSET, DecodeError, Struct, UnsetType, json
+from werkzeug.exceptions import RequestEntityTooLarge
 
 import tidings.celery
 from tasks.catalog import kind_named
@@ -101,7 +102,7 @@ def start_operation() -> Response:
     kind = kind_named(asked.kind)
     kwargs = kind.check(asked.params)
     started = tidings.celery.dispatch(
-        service().producer, kind.task, kwargs, kind=kind.name, id=asked.id or None
+        service().producer, kind.task, kwargs, kind=kind.name, id=None if asked.id is UNSET else asked.id
     )
     url = events_url(started.id)
     body = {"operationId": started.id, "kind": kind.name, "status": QUEUED, "eventsUrl": url}
@@ -114,11 +115,14 @@ def _history(log: Log, wanted: Filter, after: Cursor | None) -> Opening:
 
 
 def _read_body() -> StartRequest:
-    """Read the request's JSON. Raises: InvalidValue naming the field."""
+    """Read the request's JSON. Raises: InvalidValue naming the field, RequestEntityTooLarge."""
     if request.mimetype != "application/json":
         raise InvalidValue("Content-Type", "application/json", request.mimetype)
+    data = request.get_data()
+    if len(data) > service().settings.max_body_bytes:  # a chunked one: its length was not known before
+        raise RequestEntityTooLarge
     try:
-        return check(json.decode(request.get_data()), StartRequest)
+        return check(json.decode(data), StartRequest)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue("body", f"JSON ({error})") from error
 
