@@ -38,18 +38,20 @@ def standard_library() -> tuple[Path, list[Path]]:
 def count(path: Path) -> Counts:
     """Read and parse one file and count its lines, functions and classes.
 
+    A file nested too deeply for the parser makes it raise MemoryError: that too is the file's.
+
     Raises: UnreadableModule with the reason.
     """
     try:
         with tokenize.open(path) as file:
             source = file.read()
         tree = ast.parse(source, str(path))
-    except (SyntaxError, ValueError, RecursionError, OSError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError, OSError) as error:
         raise UnreadableModule(f"{type(error).__name__}: {error}") from error
     nodes = Counter(type(node) for node in ast.walk(tree))
     return Counts(
         files=1,
-        lines=source.count("\n"),
+        lines=source.count("\n") + (not source.endswith("\n") and source != ""),
         functions=nodes[ast.FunctionDef] + nodes[ast.AsyncFunctionDef],
         classes=nodes[ast.ClassDef],
     )

@@ -19,11 +19,11 @@ ERA: Final = "era"
 class Entry:
     """An event with its place in the log; immutable by convention, shared by all streams.
 
-    ``data`` is the event's JSON as the author's side wrote it. ``topics`` is empty when the
-    entry was read from a topic's own stream. ``frame`` is the web side's to keep the bytes in
-    that it sends. ``previous`` is set on an era's first entry
-    only: the last entry of the era that it continues, or None if it continues none.
-    ``ends_operation`` marks an operation's terminal event.
+    ``data`` is the event's JSON as the author's side wrote it. ``topics`` is the one topic
+    whose own stream it was read from, or all it is on if it was read from the log.
+    ``ends_operation`` marks an operation's terminal event. ``previous`` is set on an era's
+    first entry only: the last entry of the era that it continues, or None if it continues
+    none. ``frame`` is the web side's to keep the bytes in that it sends.
     """
 
     __slots__ = (
@@ -61,18 +61,20 @@ class Entry:
             self.ends_operation |= event_type == "error" and envelope.terminal
 
     @classmethod
-    def from_stream(cls, stream_id: bytes, fields: Mapping[bytes, bytes]) -> Self:
-        """Read an entry of the log's stream or of a topic's.
+    def from_stream(
+        cls, stream_id: bytes, fields: Mapping[bytes, bytes], topics: tuple[str, ...] = ()
+    ) -> Self:
+        """Read an entry of the log's stream, which says its topics, or of the stream of *topics*.
 
         Raises: InvalidValue if somebody else wrote it.
         """
         try:
-            return cls._read(Cursor.from_stream(stream_id), fields)
+            return cls._read(Cursor.from_stream(stream_id), fields, topics)
         except ValueError as error:  # ours, a number's, UTF-8's
             raise InvalidValue("entry", f"one of ours ({error})") from error
 
     @classmethod
-    def _read(cls, cursor: Cursor, fields: Mapping[bytes, bytes]) -> Self:
+    def _read(cls, cursor: Cursor, fields: Mapping[bytes, bytes], topics: tuple[str, ...]) -> Self:
         event_type = fields.get(b"t", b"").decode()
         if event_type == ERA:
             previous = fields.get(b"prev", b"")
@@ -80,7 +82,7 @@ class Entry:
         data = fields.get(b"d", b"")
         if event_type not in TYPES or b"\n" in data or b"\r" in data:
             raise InvalidValue("entry", "an event on one line", event_type)
-        return cls(cursor, event_type, data, tuple(fields.get(b"k", b"").decode().split()))
+        return cls(cursor, event_type, data, topics or tuple(fields.get(b"k", b"").decode().split()))
 
     def follows(self, position: Cursor) -> bool:
         """Tell whether nothing can lie between *position* and this entry."""
@@ -89,7 +91,5 @@ class Entry:
         return self.cursor == Cursor(position.era, position.n + 1)
 
     def is_for(self, wanted: Filter) -> bool:
-        """Tell whether *wanted* asks for this event; if it came from a topic's own stream, it is on that."""
-        if self.type == ERA or not wanted.wants(self.kind, self.type):
-            return False
-        return not self.topics or wanted.covers(self.topics)
+        """Tell whether *wanted* asks for this event."""
+        return self.type != ERA and wanted.wants(self.kind, self.type) and wanted.covers(self.topics)

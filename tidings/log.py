@@ -107,7 +107,8 @@ class TopicPage:
     topic_complete_from: Cursor | None
     closed_eras: dict[int, int]
     entries: list[Entry]
-    full: bool
+    ends_at: Cursor | None
+    """The last place of a full page, beyond which it says nothing; None if it is the last page."""
 
 
 class Log:
@@ -197,8 +198,8 @@ class Log:
             topic_first=Cursor.from_stream(first_id) if first_id else None,
             topic_complete_from=Cursor.from_stream(complete_from) if complete_from else None,
             closed_eras={int(era): int(n) for era, n in meta.items() if era != b"tok"},
-            entries=list(_entries(raw)),
-            full=len(raw) == PAGE_ENTRIES,
+            entries=list(_entries(raw, () if topic == EVERYTHING else (topic,))),
+            ends_at=Cursor.from_stream(raw[-1][0]) if len(raw) == PAGE_ENTRIES else None,
         )
 
     def state(self, topics: Sequence[str], most: int) -> tuple[Mark, list[OperationState]]:
@@ -313,10 +314,12 @@ def _outcome(word: str) -> Outcome:
     return Outcome(code, message=message)
 
 
-def _entries(raw: Iterable[tuple[bytes, dict[bytes, bytes]]]) -> Iterator[Entry]:
+def _entries(
+    raw: Iterable[tuple[bytes, dict[bytes, bytes]]], topics: tuple[str, ...] = ()
+) -> Iterator[Entry]:
     for stream_id, stream_fields in raw:
         try:
-            yield Entry.from_stream(stream_id, stream_fields)
+            yield Entry.from_stream(stream_id, stream_fields, topics)
         except InvalidValue:
             # Not ours. Left out here; its reader sees the hole in the numbers and says so.
             continue

@@ -172,7 +172,7 @@ def _merged(
     """
     while True:
         # A full page says nothing beyond its own end, so only up to there is the merge complete.
-        ends = [page.entries[-1].cursor for page in pages if page.full and page.entries]
+        ends = [page.ends_at for page in pages if page.ends_at is not None]
         upto = min(ends, default=feed.position)
         found = {entry.cursor: entry for page in pages for entry in page.entries if entry.cursor <= upto}
         yield from (found[cursor] for cursor in sorted(found) if found[cursor].is_for(wanted))

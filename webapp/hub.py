@@ -50,6 +50,8 @@ class Hub:
             self._by_topic[topic].add(subscriber)
         if self.draining:
             subscriber.close(CloseReason.DRAINING)
+        elif position.era > int(self._token.partition(":")[0]):
+            subscriber.close(CloseReason.HISTORY)  # it opened in a history that has ended since
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:

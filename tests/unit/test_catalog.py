@@ -1,0 +1,56 @@
+"""The catalog: which kinds can be started, and which parameters they take."""
+
+import pytest
+
+from tasks.catalog import KINDS, kind_named
+from tidings.errors import InvalidValue
+
+
+@pytest.mark.parametrize("name", ["", "Batch", "nonsense", None, 5, ["batch"], {"a": 1}])
+def test_an_unknown_kind_is_refused_with_those_there_are(name: object) -> None:
+    """The refusal names the field and every kind."""
+    with pytest.raises(InvalidValue) as caught:
+        kind_named(name)
+    assert caught.value.field == "kind"
+    assert all(kind in caught.value.allowed for kind in KINDS)
+
+
+def test_a_kind_is_found_by_its_name() -> None:
+    """Each kind says which task runs it."""
+    assert kind_named("batch").task == "tasks.batch"
+    assert all(kind_named(name).name == name for name in KINDS)
+
+
+@pytest.mark.parametrize(
+    ("params", "arguments"),
+    [
+        ({"source": "python-stdlib"}, {"source": "python-stdlib", "limit": None}),
+        ({"source": "python-stdlib", "limit": 5}, {"source": "python-stdlib", "limit": 5}),
+        ({"source": "python-stdlib", "limit": None}, {"source": "python-stdlib", "limit": None}),
+    ],
+)
+def test_a_batchs_parameters_become_its_tasks_arguments(params: object, arguments: object) -> None:
+    """What was left out has its default."""
+    assert kind_named("batch").check(params) == arguments
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({}, "params.source"),
+        ({"source": "/etc/passwd"}, "params.source"),
+        ({"source": ["python-stdlib"]}, "params.source"),
+        ({"source": "python-stdlib", "limit": 0}, "params.limit"),
+        ({"source": "python-stdlib", "limit": "5"}, "params.limit"),
+        ({"source": "python-stdlib", "limit": True}, "params.limit"),
+        ({"source": "python-stdlib", "depth": 5}, "params.depth"),
+        (None, "params"),
+        ([], "params"),
+        ("python-stdlib", "params"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_its_path(params: object, field: str) -> None:
+    """Nothing is started with what a task would not understand."""
+    with pytest.raises(InvalidValue) as caught:
+        kind_named("batch").check(params)
+    assert caught.value.field == field

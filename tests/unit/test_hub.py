@@ -1,0 +1,131 @@
+"""The hub: whom an event wakes, whom it forgets, and who has to start over."""
+
+import pytest
+
+from tidings.cursor import Cursor
+from tidings.entry import ERA, Entry
+from tidings.log import Mark
+from tidings.topics import Filter
+from webapp.hub import Hub
+from webapp.subscriber import CloseReason, Subscriber
+
+START = Mark("9:run", Cursor(9, 0))
+
+
+def entry(n: int, *topics: str, kind: str = "batch", event_type: str = "progress") -> Entry:
+    """Make the *n*-th entry of the era."""
+    data = b'{"operationId":"op","operationType":"%b"}' % kind.encode()
+    return Entry(Cursor(9, n), event_type, data, topics)
+
+
+@pytest.fixture
+def hub() -> Hub:
+    """A hub whose feed has made contact."""
+    hub = Hub(100)
+    hub.start_over(START)
+    return hub
+
+
+def join(hub: Hub, *topics: str, types: tuple[str, ...] = (), kinds: tuple[str, ...] = ()) -> Subscriber:
+    """Open a stream from the start on."""
+    return hub.join(Filter.of(topics, types, kinds), START.position)
+
+
+def test_an_event_wakes_those_of_its_topics_and_nobody_else(hub: Hub) -> None:
+    """By name, by wildcard, and those who want everything."""
+    woken = [
+        join(hub),
+        join(hub, "operations:a"),
+        join(hub, "workflows:*"),
+        join(hub, "agents:x", "workflows:w"),
+        join(hub, "operations:*"),
+    ]
+    asleep = [join(hub, "operations:b"), join(hub, "agents:*"), join(hub, "workflows:v", "agents:a")]
+    hub.route([entry(1, "operations:a", "workflows:w")])
+    assert [subscriber.wait(0) for subscriber in woken] == [True] * len(woken)
+    assert [subscriber.wait(0) for subscriber in asleep] == [False] * len(asleep)
+    assert all(len(subscriber.take()) == 1 for subscriber in woken)
+    assert all(subscriber.take() == [] for subscriber in asleep)
+
+
+def test_types_and_kinds_decide_what_is_taken(hub: Hub) -> None:
+    """Of a topic's events a stream takes those that it asked for."""
+    progress = join(hub, "operations:a", types=("progress",))
+    agents = join(hub, kinds=("agent",))
+    neither = join(hub, "operations:*", types=("status",), kinds=("upload",))
+    hub.route(
+        [
+            entry(1, "operations:a"),
+            entry(2, "operations:a", event_type="status"),
+            entry(3, "operations:b", kind="agent"),
+        ]
+    )
+    taken = [[one.cursor.n for one in subscriber.take()] for subscriber in (progress, agents, neither)]
+    assert taken == [[1], [3], []]
+
+
+def test_a_page_wakes_each_once_and_is_taken_whole(hub: Hub) -> None:
+    """Several events of one read are one waking."""
+    subscriber = join(hub, "operations:a", "operations:b")
+    hub.route([entry(1, "operations:a"), entry(2, "operations:b"), entry(3, "operations:a")])
+    assert subscriber.wait(0)
+    assert not subscriber.wait(0)
+    assert [one.cursor.n for one in subscriber.take()] == [1, 2, 3]
+
+
+def test_routing_moves_the_hub_on(hub: Hub) -> None:
+    """Its mark is the last entry that it was given, in the era that it follows."""
+    hub.route([entry(1), entry(2)])
+    assert hub.mark == Mark("9:run", Cursor(9, 2))
+    hub.follow("10:run")
+    assert hub.mark == Mark("10:run", Cursor(9, 2))
+
+
+def test_who_has_left_is_forgotten(hub: Hub) -> None:
+    """Nothing remains of a stream that left, however often it does."""
+    subscriber = join(hub, "operations:a", "agents:*")
+    other = join(hub, "operations:a")
+    assert len(hub) == 2
+    hub.leave(subscriber)
+    hub.leave(subscriber)
+    hub.route([entry(1, "operations:a", "agents:g")])
+    assert (len(hub), subscriber.wait(0), other.wait(0)) == (1, False, True)
+    hub.leave(other)
+    hub.route([entry(2, "operations:a")])
+    assert len(hub) == 0
+
+
+def test_starting_over_ends_every_stream_and_forgets_the_past(hub: Hub) -> None:
+    """After a discontinuity each stream's resume decides, from the new place on."""
+    subscriber = join(hub)
+    hub.route([entry(1)])
+    mark = Mark("5:other", Cursor(5, 3))
+    hub.start_over(mark)
+    assert subscriber.closed is CloseReason.HISTORY
+    assert subscriber.wait(0)
+    assert hub.mark == mark
+    assert not hub.ring.holds(Cursor(9, 1))
+
+
+def test_a_linked_era_ends_only_those_ahead_of_what_it_continues(hub: Hub) -> None:
+    """Who saw more of the closed era than its successor kept starts over (A12)."""
+    behind, at, ahead = (hub.join(Filter(), Cursor(9, n)) for n in (0, 1, 2))
+    hub.route([entry(1), Entry(Cursor(10, 0), ERA, previous=Cursor(9, 1))])
+    assert [one.closed for one in (behind, at, ahead)] == [None, None, CloseReason.HISTORY]
+
+
+def test_a_draining_hub_sends_away_who_joins(hub: Hub) -> None:
+    """Who comes late is told to come back, like those who were there."""
+    early = join(hub)
+    hub.draining = True
+    hub.close_all(CloseReason.DRAINING)
+    assert early.closed is join(hub).closed is CloseReason.DRAINING
+
+
+def test_a_hub_is_ready_after_the_first_contact() -> None:
+    """Until then there is no place to start a stream from."""
+    hub = Hub(10)
+    assert hub.mark is None
+    assert hub.wait_until_ready(0) is None
+    hub.start_over(START)
+    assert hub.wait_until_ready(0) == START

@@ -1,0 +1,41 @@
+"""The service's settings: every problem at once, and open to everybody only where nobody else can come."""
+
+import pytest
+
+from tidings.errors import SettingsError
+from webapp.settings import ServiceSettings
+
+REDIS = {"REDIS_URL": "redis://localhost"}
+
+
+def test_the_defaults_ask_for_a_token() -> None:
+    """A service that was told nothing but its Redis is closed to strangers."""
+    settings = ServiceSettings.from_env(REDIS)
+    assert (settings.auth, settings.port, settings.web_concurrency) == ("required", 8000, 2)
+    assert settings.log.redis_url == REDIS["REDIS_URL"]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]", "127.9.9.9"])
+def test_it_may_be_open_on_a_loopback_address(host: str) -> None:
+    """Where only this machine can come, everybody may."""
+    assert ServiceSettings.from_env({**REDIS, "TIDINGS_AUTH": "open", "HOST": host}).auth == "open"
+
+
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - to be refused
+
+
+@pytest.mark.parametrize(
+    "host", ["", EVERY_ADDRESS, "::", "192.168.1.5", "example.org", "localhost.example.org", "1"]
+)
+def test_it_may_not_be_open_anywhere_else(host: str) -> None:
+    """An open service on an address that others reach is refused, the default address included."""
+    with pytest.raises(SettingsError, match="loopback"):
+        ServiceSettings.from_env({**REDIS, "TIDINGS_AUTH": "open", "HOST": host})
+
+
+def test_problems_of_the_log_and_of_the_service_are_said_together() -> None:
+    """One start shows all that is wrong."""
+    with pytest.raises(SettingsError) as caught:
+        ServiceSettings.from_env({"PORT": "70000", "TIDINGS_AUTH": "none", "TIDINGS_LOG_EVENTS": "x"})
+    starts = [problem.partition("=")[0].partition(" ")[0] for problem in caught.value.problems]
+    assert sorted(starts) == ["PORT", "REDIS_URL", "TIDINGS_AUTH", "TIDINGS_LOG_EVENTS"]
