@@ -11,6 +11,7 @@ import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 from tidings.errors import SettingsError  # noqa: E402
+from webapp.service import MAX_IN_GENERATORS  # noqa: E402
 from webapp.settings import ServiceSettings  # noqa: E402
 
 try:
@@ -23,9 +24,9 @@ except SettingsError as error:
 bind = [f"{_settings.host}:{_settings.port}"]
 workers = _settings.web_concurrency
 worker_class = "webapp.worker.StreamWorker"
-# Each stream of the generator gear holds one connection; above the streams' own bound there must
-# be room for ordinary requests, or the process stops answering at all (PITFALLS G7).
-worker_connections = _settings.max_streams + 500
+# Counts requests and openings; a parked stream is none of its business. Above the service's own bound
+# for streams that cannot be parked, or the process stops answering at all (PITFALLS G7).
+worker_connections = MAX_IN_GENERATORS + 500
 backlog = 4096
 graceful_timeout = 20  # below the 25 s that dev/procfile.py and the 30 s that Heroku-like hosts wait
 control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)

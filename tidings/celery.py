@@ -174,9 +174,15 @@ _HANDLERS: Final = (
 
 
 def _end_from_outside(task_id: str, name: str, code: str, message: str, details: object = None) -> None:
-    """End an operation that does not run in this process; refused by the log if it is over."""
-    if name not in _hidden:
-        this_process().reporter.put(_ending(_descriptor(task_id, name, None), code, message, details))
+    """End an operation that does not run in this process, and may have been announced by nobody.
+
+    Refused by the log if it is over.
+    """
+    if name in _hidden:
+        return
+    descriptor = _descriptor(task_id, name, None)
+    announced = Record.of(descriptor, Status, condition=NEW, status=QUEUED)
+    this_process().reporter.put([announced, *_ending(descriptor, code, message, details)])
 
 
 def _ending(descriptor: Descriptor, code: str, message: str, details: object = None) -> list[Record]:

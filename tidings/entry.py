@@ -23,10 +23,11 @@ class Entry:
     whose own stream it was read from, or all it is on if it was read from the log.
     ``ends_operation`` marks an operation's terminal event. ``previous`` is set on an era's
     first entry only: the last entry of the era that it continues, or None if it continues
-    none. ``frame`` is the web side's to keep the bytes in that it sends.
+    none. ``frame`` and ``chunk`` are the web side's to keep the bytes in that it sends.
     """
 
     __slots__ = (
+        "chunk",
         "cursor",
         "data",
         "ends_operation",
@@ -52,7 +53,7 @@ class Entry:
         self.data = data
         self.topics = topics
         self.previous = previous
-        self.frame = b""
+        self.frame = self.chunk = b""
         self.kind = self.operation_id = ""
         self.ends_operation = event_type == "complete"
         if event_type != ERA:

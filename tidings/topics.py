@@ -6,7 +6,8 @@ Takes the words of a request, gives values that the hub and the log can match. P
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Self
+from functools import lru_cache
+from typing import Final
 
 from tidings.errors import InvalidValue
 
@@ -59,18 +60,17 @@ class Filter:
     types: frozenset[str] | None = None
     kinds: frozenset[str] | None = None
 
-    @classmethod
-    def of(cls, topics: Iterable[str], types: Iterable[str] = (), kinds: Iterable[str] = ()) -> Self:
+    @staticmethod
+    def of(topics: Iterable[str], types: Iterable[str] = (), kinds: Iterable[str] = ()) -> "Filter":
         """Build a filter; empty *topics* mean everything, empty *types* and *kinds* mean all.
 
         Raises: InvalidValue naming ``topics`` or ``kinds``. The caller has checked the types.
         """
         chosen = tuple(dict.fromkeys(check_topic(topic) for topic in topics)) or (EVERYTHING,)
-        return cls(
-            chosen,
-            frozenset(types) or None,
-            frozenset(check_identifier("kinds", kind) for kind in kinds) or None,
-        )
+        if EVERYTHING in chosen:
+            chosen = (EVERYTHING,)
+        checked = frozenset(check_identifier("kinds", kind) for kind in kinds)
+        return _shared(chosen, frozenset(types) or None, checked or None)
 
     @property
     def named(self) -> tuple[str, ...] | None:
@@ -85,3 +85,9 @@ class Filter:
         """Tell whether an event that carries *topics* is on one of ours."""
         wanted = self.topics
         return wanted[0] == EVERYTHING or any(t in wanted or wildcard(t) in wanted for t in topics)
+
+
+@lru_cache(maxsize=1_024)
+def _shared(topics: tuple[str, ...], types: frozenset[str] | None, kinds: frozenset[str] | None) -> Filter:
+    """Give equal filters the same object: ten thousand streams of everything share one."""
+    return Filter(topics, types, kinds)

@@ -85,6 +85,8 @@ class Feed:
             server is not None and not _leads_to(server.position, mine.position, position)
         ):
             self._discontinue()
+        elif server is not None and server.position.era == position.era:
+            self._hub.follow(server.token)  # again, in case Redis went away when an era was met
 
     def _read_on(self, position: Cursor) -> Cursor | None:
         """Route every entry after *position*; give where that leads, or None where one does not follow."""

@@ -6,6 +6,7 @@ Takes an entry or a state, gives a frame. Pure. Source of the format: HTML Livin
 
 import random
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import json
@@ -17,6 +18,9 @@ from tidings.replay import Reset
 
 RETRY_MS: Final = (500, 1500)
 """Within DESIGN.md's two seconds to be back, and spread so that a fleet does not return in step."""
+
+DRAIN_SPREAD: Final = 4.0
+"""Streams that are sent away together come back over this many times the usual range."""
 
 _ENDS_A_LINE = re.compile(r"[\r\n\0]")
 
@@ -37,6 +41,27 @@ def entry_frame(entry: Entry) -> bytes:
     if not entry.frame:
         entry.frame = frame(entry.type, entry.data, entry.cursor.wire)
     return entry.frame
+
+
+def entry_chunk(entry: Entry) -> bytes:
+    """Write an entry's frame as a chunk of HTTP/1.1; made once and kept with the entry."""
+    if not entry.chunk:
+        entry.chunk = chunk(entry_frame(entry))
+    return entry.chunk
+
+
+def join(entries: Iterable[Entry], *, chunked: bool) -> bytes:
+    """Write *entries*, each whole: a chunk of its own where the body is chunked."""
+    return b"".join(map(entry_chunk if chunked else entry_frame, entries))
+
+
+def chunk(data: bytes) -> bytes:
+    """Put *data* into a chunk. Source: RFC 9112, 7.1."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+LAST_CHUNK: Final = b"0\r\n\r\n"
+"""Ends a chunked body properly."""
 
 
 def state_frames(state: OperationState, types: frozenset[str] | None) -> bytes:

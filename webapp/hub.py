@@ -1,36 +1,56 @@
 """Where one process' streams meet the log: routes each live event to the subscribers of its topics.
 
-Takes pages of entries from the feed, keeps them in the ring, wakes the subscribers they are
-for. Only the hub touches the registry of subscribers. It neither reads Redis nor writes
-sockets.
+Takes pages of entries from the feed, keeps them in the ring, delivers them to the subscribers
+they are for. Only the hub touches the registry of subscribers. It does not read Redis.
 """
 
-from collections import defaultdict
+import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Final
 
+import gevent
 from gevent.event import Event
 
 from tidings.cursor import Cursor
 from tidings.entry import ERA, Entry
 from tidings.log import Mark
-from tidings.topics import EVERYTHING, Filter, wildcard
+from tidings.topics import Filter
+from webapp.connection import Connection
+from webapp.pace import Pace
+from webapp.page import Page
+from webapp.parked import ParkedSubscriber
+from webapp.parking import Parking
+from webapp.registry import Registry
 from webapp.ring import Ring
 from webapp.subscriber import CloseReason, Subscriber
 
+SPREAD_STEPS: Final = 50
+"""A drain sends streams away in so many groups: at 5 s one each tenth of a second."""
+
+logger = logging.getLogger(__name__)
+
 
 class Hub:
-    """One per process, for its life. Its methods never block but `wait_until_ready`."""
+    """One per process, for its life. Used by every greenlet of the process."""
 
-    def __init__(self, ring_events: int) -> None:
+    def __init__(self, ring_events: int, heartbeat_s: float) -> None:
         self.ring = Ring(ring_events)
         self._token = ""
-        self._by_topic: defaultdict[str, set[Subscriber]] = defaultdict(set)
-        self._subscribers: set[Subscriber] = set()
+        self._finished: Cursor | None = None
+        self._registry = Registry()
+        self._parking = Parking(self.ring, heartbeat_s, position=lambda: self._finished, on_gone=self.leave)
         self._ready = Event()
         self.draining = False
+        self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
-        return len(self._subscribers)
+        return len(self._registry)
+
+    @property
+    def parked(self) -> int:
+        """How many of the streams are parked."""
+        return len(self._parking)
 
     @property
     def mark(self) -> Mark | None:
@@ -42,36 +62,52 @@ class Hub:
         self._ready.wait(timeout_s)
         return self.mark
 
-    def join(self, wanted: Filter, position: Cursor) -> Subscriber:
-        """Register a stream that has everything up to *position*."""
-        subscriber = Subscriber(self.ring, wanted, position)
-        self._subscribers.add(subscriber)
-        for topic in wanted.topics:
-            self._by_topic[topic].add(subscriber)
-        if self.draining:
-            subscriber.close(CloseReason.DRAINING)
-        elif position.era > int(self._token.partition(":")[0]):
-            subscriber.close(CloseReason.HISTORY)  # it opened in a history that has ended since
-        return subscriber
+    def join(self, subscriber: Subscriber, opened_at: Mark) -> None:
+        """Register a stream that opened when the log stood at *opened_at*."""
+        self._registry.add(subscriber)
+        refusal = self._refusal(opened_at)
+        if refusal is not None:
+            subscriber.close(refusal)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a stream; once is enough, twice does no harm."""
-        self._subscribers.discard(subscriber)
-        for topic in subscriber.wanted.topics:
-            members = self._by_topic.get(topic)
-            if members is not None:
-                members.discard(subscriber)
-                if not members:
-                    del self._by_topic[topic]
+        """Forget a stream that has ended; twice does no harm."""
+        if subscriber in self._registry:
+            self._registry.remove(subscriber)
+            self.closed[subscriber.closed or CloseReason.GONE] += 1
+
+    def park(
+        self, connection: Connection, wanted: Filter, position: Cursor, opened_at: Mark, *, until_end: bool
+    ) -> None:
+        """Take a stream's socket over and carry the stream on from *position*. Does not switch greenlets."""
+        fd, chunked = connection.take()
+        subscriber = ParkedSubscriber(
+            wanted, position, self._parking, fd, chunked=chunked, until_end=until_end
+        )
+        self._registry.add(subscriber)
+        self._parking.park(subscriber)
+        refusal = self._refusal(opened_at)
+        if refusal is None:
+            subscriber.catch_up()
+        else:
+            self._parking.stop_chasing(subscriber)
+            subscriber.close(refusal)
 
     def route(self, entries: Sequence[Entry]) -> None:
-        """Keep *entries*, which follow what we have, and wake whom they are for."""
+        """Keep *entries*, which follow what we have, and deliver them; lets others run in between."""
+        before = self.ring.head
+        if before is None or not entries:
+            return
         for entry in entries:
             if entry.type == ERA:
+                self._token = ""  # until `follow`: nothing that opened in the era before may join
                 self._close_those_ahead()
             self.ring.push(entry)
-        for subscriber in self._wanting(entries):
-            subscriber.wake()
+        page, pace = Page(self.ring, before), Pace()
+        for subscriber in self._registry.wanting(entries):
+            self._deliver(subscriber, page)
+            pace.step()
+        # Only now may a heartbeat claim them (PARKING.md, 2: 1,927 heartbeats claimed too early).
+        self._finished = entries[-1].cursor
 
     def follow(self, token: str) -> None:
         """Take note of the era that the log is in now; what we have is linked to it."""
@@ -79,26 +115,51 @@ class Hub:
 
     def start_over(self, mark: Mark) -> None:
         """Go on from *mark*, which does not follow what we have: end every stream, its resume decides."""
-        self.close_all(CloseReason.HISTORY)
+        old = list(self._registry)
         self._token = mark.token
         self.ring.restart(mark.position)
+        self._finished = (
+            None  # a heartbeat would give those that are still to be closed an id of the new history
+        )
+        _close(old, CloseReason.HISTORY)
+        self._finished = mark.position
         self._ready.set()
 
-    def close_all(self, reason: CloseReason) -> None:
-        """Have every stream end."""
-        for subscriber in list(self._subscribers):
-            subscriber.close(reason)
+    def drain(self, spread_s: float) -> None:
+        """End every stream, spread over *spread_s*, so that they do not all come back at once."""
+        self.draining = True
+        leaving = list(self._registry)
+        size = len(leaving) // SPREAD_STEPS + 1
+        for first in range(0, len(leaving), size):
+            _close(leaving[first : first + size], CloseReason.DRAINING)
+            gevent.sleep(spread_s / SPREAD_STEPS)
+        _close(list(self._registry), CloseReason.DRAINING)
 
-    def _wanting(self, entries: Iterable[Entry]) -> set[Subscriber]:
-        topics = {EVERYTHING}
-        for entry in entries:
-            topics.update(entry.topics)
-            topics.update(wildcard(topic) for topic in entry.topics)
-        return set().union(*(self._by_topic[topic] for topic in topics if topic in self._by_topic))
+    def _deliver(self, subscriber: Subscriber, page: Page) -> None:
+        """Hand *page* over; a subscriber that fails at it is ended, and takes nothing from the others."""
+        try:
+            subscriber.deliver(page)
+        except Exception:
+            logger.exception("a stream failed and is ended")
+            subscriber.close(CloseReason.GONE)
+            self.leave(subscriber)
+
+    def _refusal(self, opened_at: Mark) -> CloseReason | None:
+        """Say why a stream that opened at *opened_at* may not go live now, if it may not."""
+        if opened_at.token != self._token:
+            return CloseReason.HISTORY
+        return CloseReason.DRAINING if self.draining else None
 
     def _close_those_ahead(self) -> None:
         """End the streams that saw more of the era that has closed than its successor kept (LOG.md, A12)."""
         head = self.ring.head
-        for subscriber in list(self._subscribers):
+        for subscriber in list(self._registry):
             if head is not None and subscriber.position > head:
                 subscriber.close(CloseReason.HISTORY)
+
+
+def _close(subscribers: Iterable[Subscriber], reason: CloseReason) -> None:
+    pace = Pace()
+    for subscriber in subscribers:
+        subscriber.close(reason)
+        pace.step()

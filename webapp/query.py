@@ -12,7 +12,7 @@ from tidings.cursor import Cursor
 from tidings.errors import InvalidValue
 from tidings.events import TYPES
 from tidings.replay import History
-from tidings.topics import EVERYTHING, Filter
+from tidings.topics import Filter
 from webapp.opening import Past
 
 MAX_LIMIT: Final = 1_000
@@ -31,8 +31,7 @@ def read_filter(args: Args, topics: Iterable[str], max_topics: int) -> Filter:
     for event_type in types:
         if event_type not in TYPES:
             raise InvalidValue("types", f"of {', '.join(TYPES)}", event_type)
-    wanted = Filter.of(chosen, types, read_words(args, "kinds"))
-    return wanted if EVERYTHING not in wanted.topics else Filter((EVERYTHING,), wanted.types, wanted.kinds)
+    return Filter.of(chosen, types, read_words(args, "kinds"))
 
 
 def read_past(args: Args, headers: Headers) -> Past:

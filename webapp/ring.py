@@ -5,12 +5,13 @@ by count; a stream that falls behind its floor is told so, never skipped ahead.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from itertools import takewhile
+from collections.abc import Iterator, Sequence
 
 from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.topics import EVERYTHING, Filter
+
+_NOTHING: deque[Entry] = deque()
 
 
 class Ring:
@@ -55,23 +56,28 @@ class Ring:
 
     def after(self, position: Cursor, wanted: Filter) -> list[Entry]:
         """Give what *wanted* asks for after *position*, in log order. The caller has asked `reaches`."""
-        sources = [self._source(topic) for topic in wanted.topics]
-        if len(sources) == 1:
-            found = list(_newer(sources[0], position))[::-1]
-        else:
-            by_cursor = {entry.cursor: entry for source in sources for entry in _newer(source, position)}
-            found = [by_cursor[cursor] for cursor in sorted(by_cursor)]
-        return [entry for entry in found if entry.is_for(wanted)]
+        return [entry for entry in self.on(wanted.topics, position) if entry.is_for(wanted)]
 
     def end_of(self, operation_id: str) -> Cursor | None:
         """Give the place of an operation's terminal event, if it is here."""
-        last = next(reversed(self._by_topic.get(f"operations:{operation_id}", ())), None)
+        last = next(reversed(self._by_topic.get(f"operations:{operation_id}", _NOTHING)), None)
         return last.cursor if last is not None and last.ends_operation else None
 
-    def _source(self, topic: str) -> Iterable[Entry]:
+    def on(self, topics: Sequence[str], position: Cursor) -> list[Entry]:
+        """Give all entries after *position* that may be on *topics*; for a wildcard, all entries."""
+        if len(topics) == 1:
+            found = list(_newer(self._source(topics[0]), position))
+            found.reverse()
+            return found
+        by_cursor = {
+            entry.cursor: entry for topic in topics for entry in _newer(self._source(topic), position)
+        }
+        return [by_cursor[cursor] for cursor in sorted(by_cursor)]
+
+    def _source(self, topic: str) -> deque[Entry]:
         if topic.endswith(EVERYTHING):
             return self._entries
-        return self._by_topic.get(topic, ())
+        return self._by_topic.get(topic, _NOTHING)
 
     def _drop_oldest(self) -> None:
         oldest = self._entries.popleft()
@@ -84,6 +90,9 @@ class Ring:
                 del self._by_topic[topic]
 
 
-def _newer(source: Iterable[Entry], position: Cursor) -> Iterator[Entry]:
+def _newer(source: deque[Entry], position: Cursor) -> Iterator[Entry]:
     """Walk back from the newest entry to *position*: costs what is found, not what is kept."""
-    return takewhile(lambda entry: entry.cursor > position, reversed(source))  # type: ignore[call-overload]
+    for entry in reversed(source):
+        if entry.cursor <= position:
+            return
+        yield entry

@@ -17,6 +17,9 @@ from webapp.hub import Hub
 from webapp.settings import ServiceSettings
 
 EXTENSION: Final = "tidings"
+MAX_IN_GENERATORS: Final = 1_500
+"""Streams that cannot be parked hold a place each of gunicorn's pool (worker_connections), which must
+never be full: then nothing is answered at all (PITFALLS G7)."""
 
 
 class Service:
@@ -24,8 +27,9 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
+        self.max_streams = settings.max_streams
         self.log: Log = configure(settings.log).log
-        self.hub = Hub(settings.ring_events)
+        self.hub = Hub(settings.ring_events, settings.heartbeat_s)
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         self.feed = Feed(Log(settings.log, connections=3), self.hub)
         self.producer = Celery("tidings-web", broker=settings.log.broker_url)
@@ -38,6 +42,12 @@ class Service:
     def start(self) -> None:
         """Start following the log; once is enough."""
         self.feed.start()
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether this process can take another stream, parked or in a generator."""
+        in_generators = len(self.hub) - self.hub.parked
+        return len(self.hub) < self.max_streams and in_generators < MAX_IN_GENERATORS
 
 
 def service() -> Service:

@@ -26,9 +26,10 @@ class ServiceSettings:
     web_concurrency: AtLeastOne = env("WEB_CONCURRENCY", 2)
     auth: Literal["required", "open"] = env("TIDINGS_AUTH", "required")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
-    max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 1_000)
+    max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)
     max_topics: AtLeastOne = env("TIDINGS_MAX_TOPICS", 64)
     max_body_bytes: AtLeastOne = env("TIDINGS_MAX_BODY_BYTES", 65_536)
+    drain_s: Positive = env("TIDINGS_DRAIN_S", 5.0)
     ring_events: AtLeastOne = env("TIDINGS_RING_EVENTS", 10_000)
 
     @classmethod

@@ -1,48 +1,52 @@
-"""One stream's life, in the generator gear: opening, live, and why it ends.
+"""One stream's life: its opening, and how it goes on.
 
-Last stage before the wire: drains a subscriber into frames for whatever writes the response.
-The other gear, which parks the socket with the hub, replaces `live_frames` and nothing else.
+Last stage before the wire, until it is live: then it is parked with the hub, or, where there is
+no plain socket to park, drained here by the generator that the server draws from.
 """
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tidings.errors import HistoryChanged, LogUnavailable
+from tidings.log import Mark
 from tidings.replay import Opening
 from tidings.topics import Filter
 from webapp import frames
+from webapp.connection import Connection
 from webapp.hub import Hub
 from webapp.opening import Past, entry_chunks, opening_frames
-from webapp.subscriber import CloseReason, Subscriber
-
-DRAIN_SPREAD = 4.0
-"""A draining process' streams come back over this many times the usual range, not in step."""
+from webapp.subscriber import CloseReason
+from webapp.waiting import WaitingSubscriber
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one stream will send. ``until`` is the operation whose end ends it, if any.
+    """What one stream will send, opened when the log stood at *opened_at*.
 
-    ``over`` says that this operation has ended already, within the opening.
+    ``until_end``: it is one operation's own stream, and ends with it; ``over``: that has
+    ended already, within the opening. ``connect`` gives the connection where it can be parked.
     """
 
     wanted: Filter
     past: Past
+    opened_at: Mark
     opening: Opening
     heartbeat_s: float
-    until: str = ""
+    until_end: bool = False
     over: bool = False
+    connect: Callable[[], Connection] | None = None
 
 
 def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
-    """Yield the whole body of a stream, waiting in between as other greenlets run.
+    """Yield the body of a stream, or its beginning if the rest is written by the hub.
 
-    Registers with the hub only once it is drawn from, and leaves it however it ends.
+    Registers with the hub only once it is drawn from: a body that never is leaves nothing behind.
     """
+    connection = plan.connect() if plan.connect else None
     try:
         yield from opening_frames(plan.opening, plan.wanted, plan.past)
     except (HistoryChanged, LogUnavailable) as error:
@@ -50,39 +54,38 @@ def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
         return
     if plan.over:
         return
-    # On an operation's own stream its end must be seen even if its type is filtered out.
-    topics = Filter(plan.wanted.topics) if plan.until else plan.wanted
-    subscriber = hub.join(topics, plan.opening.position)
+    if connection is not None and connection.can_be_taken:
+        position = plan.opening.position
+        hub.park(connection, plan.wanted, position, plan.opened_at, until_end=plan.until_end)
+        return
+    subscriber = WaitingSubscriber(plan.wanted, plan.opening.position, until_end=plan.until_end)
+    hub.join(subscriber, plan.opened_at)
     try:
-        yield from live_frames(subscriber, plan)
+        yield from _live_frames(hub, subscriber, plan.heartbeat_s)
     finally:
         hub.leave(subscriber)
-    if subscriber.closed is CloseReason.DRAINING:
-        yield frames.retry(DRAIN_SPREAD)
 
 
-def live_frames(subscriber: Subscriber, plan: Plan) -> Iterator[bytes]:
+def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) -> Iterator[bytes]:
     """Yield what comes, and a heartbeat after each silence, until the subscriber is closed."""
     silent_since = time.monotonic()
     while subscriber.closed is None:
-        entries = subscriber.take()
-        sent = False
-        for chunk in entry_chunks(entry for entry in entries if entry.is_for(plan.wanted)):
-            sent = True
-            yield chunk
-        if any(entry.ends_operation and entry.operation_id == plan.until for entry in entries):
-            subscriber.close(CloseReason.FINISHED)
-        elif sent:
+        entries = subscriber.take(hub.ring)
+        rest_s = silent_since + heartbeat_s - time.monotonic()
+        if entries:
+            yield from entry_chunks(iter(entries))
             silent_since = time.monotonic()
-        elif subscriber.closed is None:
-            rest_s = silent_since + plan.heartbeat_s - time.monotonic()
-            if rest_s <= 0:
-                yield frames.heartbeat(subscriber.position)
-                silent_since = time.monotonic()
-            else:
-                subscriber.wait(rest_s)
+        elif subscriber.closed is not None:
+            break
+        elif rest_s <= 0:
+            yield frames.heartbeat(subscriber.position)
+            silent_since = time.monotonic()
+        else:
+            subscriber.wait(rest_s)
+    if subscriber.closed is CloseReason.DRAINING:
+        yield frames.retry(frames.DRAIN_SPREAD)
 
 
 def sent_away() -> Iterator[bytes]:
     """Yield the body for a stream that cannot be served now: when to come back, and no more."""
-    yield frames.retry(DRAIN_SPREAD)
+    yield frames.retry(frames.DRAIN_SPREAD)

@@ -1,18 +1,19 @@
 """One open stream: what it wants, and how far it has got.
 
-Takes entries out of the ring when the hub wakes it, gives them to its gear (`webapp.stream`)
-to be written. It keeps no queue: what waits for a slow reader waits in the ring, once for
-all. A reader that falls behind the ring is closed, and its resume says the rest.
+Takes entries out of the ring when the hub has news for it; its gear writes them: parked
+(`webapp.parked`) or waiting in a generator (`webapp.waiting`). It keeps no queue: what waits
+for a slow reader waits in the ring, once for all. A reader that falls behind the ring is
+closed, and its resume says the rest.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
-
-from gevent.event import Event
 
 from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.topics import Filter
+from webapp.page import Page
 from webapp.ring import Ring
 
 MAX_WAITING_BYTES: Final = 65_536
@@ -24,53 +25,60 @@ class CloseReason(StrEnum):
 
     FINISHED = "finished"
     LAGGED = "lagged"
+    STUCK = "stuck"
     DRAINING = "draining"
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
-    UNAVAILABLE = "unavailable"
-    OVERLOADED = "overloaded"
     GONE = "gone"
 
 
 class Subscriber:
-    """One stream's place in the log. Made by its stream, registered with the hub, closed by either."""
+    """One stream's place in the log; registered with the hub while it is live.
 
-    __slots__ = ("_ring", "_waking", "closed", "position", "wanted")
+    Made by its stream, closed by the hub or by its gear. ``position`` may lag behind what the
+    reader has by what was not for it. ``until_end``: it is one operation's own stream, and
+    ends with it.
+    """
 
-    def __init__(self, ring: Ring, wanted: Filter, position: Cursor) -> None:
-        self._ring = ring
-        self._waking = Event()
+    __slots__ = ("closed", "position", "until_end", "wanted")
+
+    def __init__(self, wanted: Filter, position: Cursor, *, until_end: bool = False) -> None:
         self.wanted = wanted
         self.position = position
+        self.until_end = until_end
         self.closed: CloseReason | None = None
 
-    def wake(self) -> None:
-        """Let `wait` return: there may be something to take. Never blocks."""
-        self._waking.set()
-
-    def wait(self, timeout_s: float) -> bool:
-        """Wait for `wake` or `close`, other greenlets running; tell whether it came in time."""
-        woken = self._waking.wait(timeout_s)
-        self._waking.clear()
-        return woken
-
-    def take(self) -> list[Entry]:
-        """Take what has come since the last time, and stand at the feed's position. Never blocks.
-
-        Too much for one reader's share: of each operation's progress only the newest.
-        """
-        if not self._ring.reaches(self.position):
-            self.close(CloseReason.LAGGED)
-            return []
-        entries = self._ring.after(self.position, self.wanted)
-        if self._ring.head is not None:
-            self.position = max(self.position, self._ring.head)
-        return conflate(entries) if sum(len(entry.data) for entry in entries) > MAX_WAITING_BYTES else entries
+    def deliver(self, page: Page) -> None:
+        """Hear that *page* has something on our topics. Never blocks."""
+        raise NotImplementedError
 
     def close(self, reason: CloseReason) -> None:
-        """Have the stream end, for the first *reason* given."""
+        """Have the stream end, for the first *reason* given. Never blocks."""
         self.closed = self.closed or reason
-        self.wake()
+
+    def take(self, ring: Ring) -> list[Entry]:
+        """Take what has come since the last time, and stand at the ring's head. Never blocks.
+
+        Too much for one reader's share: of each operation's progress only the newest. Closes
+        the subscriber if it fell behind the ring, or if its operation's end is among what came.
+        """
+        if not ring.reaches(self.position):
+            self.close(CloseReason.LAGGED)
+            return []
+        found = ring.on(self.wanted.topics, self.position)
+        if ring.head is not None:
+            self.position = max(self.position, ring.head)
+        if self.sees_its_end(found):
+            self.close(CloseReason.FINISHED)
+        entries = [entry for entry in found if entry.is_for(self.wanted)]
+        return conflate(entries) if sum(len(entry.data) for entry in entries) > MAX_WAITING_BYTES else entries
+
+    def sees_its_end(self, entries: Iterable[Entry]) -> bool:
+        """Tell whether this is one operation's stream, and its terminal event is among *entries*."""
+        return self.until_end and any(entry.ends_operation and self._is_about(entry) for entry in entries)
+
+    def _is_about(self, entry: Entry) -> bool:
+        return self.wanted.topics[0] == f"operations:{entry.operation_id}"
 
 
 def conflate(entries: list[Entry]) -> list[Entry]:

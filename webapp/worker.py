@@ -1,45 +1,106 @@
-"""The gunicorn worker: gevent's, with a service to start and streams to hand over when it ends.
+"""The gunicorn worker: gevent's, with a service to start, sockets to hand over, streams to drain.
 
-Knows gunicorn and nothing of events. A stock gevent worker leaves open streams to
-graceful_timeout and then kills them in mid body (PITFALLS 0.6); this one tells them.
+Knows gunicorn and nothing of events. The stock worker lets go of nothing while a stream is
+open, and on TERM leaves open streams to graceful_timeout and a SIGKILL (PITFALLS 0.6).
 """
 
-from typing import Any
+import gc
+import os
+import resource
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
 
 import gevent
+from gunicorn.http.wsgi import Response
+from gunicorn.workers.base import Worker
 from gunicorn.workers.ggevent import GeventWorker
 
+from webapp.connection import CONNECTION, Connection
 from webapp.service import EXTENSION, Service
-from webapp.subscriber import CloseReason
 
-LISTENERS_CLOSED_S = 1.1
+LISTENERS_CLOSED_S: Final = 1.1
 """gunicorn's loop looks once a second whether to stop accepting; only then may streams be sent
 away, or they come back to this very process (PARKING.md, 2)."""
+SPARE_DESCRIPTORS: Final = 200
+"""For Redis, the broker, listeners and ordinary requests beside the streams."""
+
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
     """One web process."""
 
+    service: Service | None = None
+    wsgi: Any
+
     def load_wsgi(self) -> None:
-        """Load the app and have its service follow the log from now on."""
+        """Load the app, offer it the connections, and have its service follow the log from now on."""
         super().load_wsgi()
-        extensions: dict[str, Any] = getattr(self.wsgi, "extensions", {})
-        self.service: Service | None = extensions.get(EXTENSION)
-        if self.service is not None:
-            self.service.start()
+        self.service = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
+        if self.service is None:
+            return
+        self.service.max_streams = self._affordable(self.service.settings.max_streams)
+        if not self.cfg.is_ssl:
+            self.wsgi = offer_connections(self.wsgi)
+        self.service.start()
+        # What is loaded stays: the collector need not look at it again (PARKING.md, 2: 27 ms → 7 ms).
+        gc.collect()
+        gc.freeze()
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve a request. A reader that takes nothing of its opening is no error worth a traceback."""
+        try:
+            super().handle_request(listener_name, req, sock, addr)
+        except TimeoutError:
+            raise StopIteration from None
+
+    def notify(self) -> None:
+        """Tell the master that we live; if it does not, drain as on TERM (gevent's worker just exits)."""
+        Worker.notify(self)
+        if self.ppid != os.getppid():
+            self.log.info("Parent changed, shutting down: %s", self)
+            self.alive = False
 
     def run(self) -> None:
         """Serve until told to stop, then until every stream has been told."""
         drain = gevent.spawn(self._drain_when_told)
         super().run()
-        drain.kill()
+        while not drain.ready():
+            self.notify()
+            drain.join(1)
 
     def _drain_when_told(self) -> None:
         """End the streams once this process has stopped accepting: TERM, HUP, max_requests."""
         while self.alive:
             gevent.sleep(0.2)
-        if self.service is None:
-            return
-        self.service.hub.draining = True
-        gevent.sleep(LISTENERS_CLOSED_S)
-        self.service.hub.close_all(CloseReason.DRAINING)
+        if self.service is not None:
+            self.service.hub.draining = True
+            gevent.sleep(LISTENERS_CLOSED_S)
+            self.service.hub.drain(self.service.settings.drain_s)
+
+    def _affordable(self, wanted: int) -> int:
+        """Say how many streams the descriptor limit leaves room for, having raised it as far as we may."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft < hard:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if wanted + SPARE_DESCRIPTORS <= hard:
+            return wanted
+        self.log.warning(
+            "TIDINGS_MAX_STREAMS=%d needs %d descriptors, and this process may have %d: "
+            "taking at most %d streams; raise the limit (ulimit -Hn, LimitNOFILE=) or WEB_CONCURRENCY",
+            wanted, wanted + SPARE_DESCRIPTORS, hard, hard - SPARE_DESCRIPTORS,
+        )  # fmt: skip
+        return max(hard - SPARE_DESCRIPTORS, 1)
+
+
+def offer_connections(wsgi: WSGI) -> WSGI:
+    """Wrap *wsgi* so that each request's environment can give its connection away, where there is one."""
+
+    def offering(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        response = getattr(start_response, "__self__", None)
+        if type(response) is Response and "gunicorn.socket" in environ:
+            environ[CONNECTION] = partial(Connection, response, environ["gunicorn.socket"])
+        return wsgi(environ, start_response)
+
+    return offering

@@ -10,14 +10,16 @@ import pytest
 
 from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
+from tidings.errors import LogUnavailable
 from tidings.events import Warning  # noqa: A004 - the wire's name
-from tidings.log import PAGE_ENTRIES, Log
+from tidings.log import PAGE_ENTRIES, Log, Mark
 from tidings.record import OWN, Record
 from tidings.settings import Settings
 from tidings.topics import Filter
 from webapp.feed import Feed
 from webapp.hub import Hub
-from webapp.subscriber import CloseReason, Subscriber
+from webapp.subscriber import CloseReason
+from webapp.waiting import WaitingSubscriber
 
 OP = Descriptor.of("op", "batch")
 WARNING = Record.of(OP, Warning, condition=OWN, run="me.1", code="c", message="m")
@@ -26,9 +28,9 @@ WARNING = Record.of(OP, Warning, condition=OWN, run="me.1", code="c", message="m
 class Web:
     """A hub and its feed on one log, beside the author who appends to it."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.log = Log(settings)
-        self.hub = Hub(10_000)
+    def __init__(self, settings: Settings, log: Log | None = None) -> None:
+        self.log = log or Log(settings)
+        self.hub = Hub(10_000, heartbeat_s=15)
         self.feed = Feed(self.log, self.hub)
         self._author = Log(settings)
         self._number = 0
@@ -59,11 +61,13 @@ class Web:
         """Remove everything that the namespace has."""
         self._author.redis.delete(*self._author.redis.keys(self._author.key("*")))
 
-    def join(self, wanted: Filter | None = None) -> Subscriber:
-        """Open a stream where the hub stands."""
+    def join(self, position: Cursor | None = None) -> WaitingSubscriber:
+        """Open a stream at *position*, else where the hub stands."""
         mark = self.hub.mark
         assert mark is not None
-        return self.hub.join(wanted or Filter(), mark.position)
+        subscriber = WaitingSubscriber(Filter(), position or mark.position)
+        self.hub.join(subscriber, mark)
+        return subscriber
 
     @property
     def position(self) -> Cursor:
@@ -97,7 +101,7 @@ def test_a_wake_up_brings_what_was_appended(web: Web) -> None:
     subscriber = web.join()
     last = web.say(3)
     web.woken()
-    assert [entry.cursor.n for entry in subscriber.take()] == [1, 2, 3]
+    assert [entry.cursor.n for entry in subscriber.take(web.hub.ring)] == [1, 2, 3]
     assert web.position == last == subscriber.position
 
 
@@ -110,7 +114,7 @@ def test_doubled_and_lost_wake_ups_change_nothing(web: Web) -> None:
     web.say()
     web.silent()
     web.silent()
-    assert [entry.cursor.n for entry in subscriber.take()] == [1, 2]
+    assert [entry.cursor.n for entry in subscriber.take(web.hub.ring)] == [1, 2]
     assert subscriber.closed is None
 
 
@@ -119,7 +123,7 @@ def test_more_than_a_page_is_read_at_one_look(web: Web) -> None:
     subscriber = web.join()
     last = web.say(2 * PAGE_ENTRIES + 3)
     web.woken()
-    assert [entry.cursor.n for entry in subscriber.take()] == list(range(1, last.n + 1))
+    assert [entry.cursor.n for entry in subscriber.take(web.hub.ring)] == list(range(1, last.n + 1))
 
 
 @pytest.mark.parametrize("look", [Web.woken, Web.silent])
@@ -132,13 +136,40 @@ def test_a_linked_era_is_followed(web: Web, look: Any) -> None:
     last = web.say()
     look(web)
     assert subscriber.closed is None
-    assert [entry.cursor for entry in subscriber.take()][-1] == last
+    assert [entry.cursor for entry in subscriber.take(web.hub.ring)][-1] == last
     assert web.hub.mark == web.log.hello()
+
+
+class AwayLog(Log):
+    """A log that cannot be greeted while ``away``."""
+
+    away = False
+
+    def hello(self) -> Mark:
+        """Greet the log, or not."""
+        if self.away:
+            raise LogUnavailable("away")
+        return super().hello()
+
+
+def test_an_era_whose_token_could_not_be_asked_for_is_asked_for_later(settings: Settings) -> None:
+    """Redis that goes away just as an era is met leaves no process behind in the era before."""
+    log = AwayLog(settings)
+    web = Web(settings, log)
+    web.silent()
+    web.restart_server()
+    web.say()
+    log.away = True
+    with pytest.raises(LogUnavailable):
+        web.woken()
+    log.away = False
+    web.silent()
+    assert web.hub.mark == log.hello()
 
 
 def test_a_linked_era_ends_the_streams_that_saw_more_than_it_kept(web: Web) -> None:
     """A stream whose state was read past the feed, from a server that then lost it, starts over (A12)."""
-    ahead = web.hub.join(Filter(), Cursor(web.position.era, web.position.n + 1))
+    ahead = web.join(Cursor(web.position.era, web.position.n + 1))
     beside = web.join()
     web.restart_server()
     web.silent()
@@ -186,7 +217,7 @@ def test_a_trimmed_log_has_every_stream_start_over(web: Web) -> None:
     web.log.redis.xtrim(web.log.key("log"), maxlen=3, approximate=False)
     web.woken()
     assert subscriber.closed is CloseReason.HISTORY
-    assert subscriber.take() == []
+    assert subscriber.take(web.hub.ring) == []
     assert web.hub.mark == web.log.hello()
 
 
@@ -223,11 +254,11 @@ def test_a_foreign_entry_has_the_streams_start_over_once(web: Web, look: Any, fi
     web.log.redis.xadd(web.log.key("log"), fields, id=f"{web.position.era}-*")
     web.say()
     look(web)
-    assert [entry.cursor.n for entry in subscriber.take()] in ([], [1])
+    assert [entry.cursor.n for entry in subscriber.take(web.hub.ring)] in ([], [1])
     assert subscriber.closed is CloseReason.HISTORY
     web.hub.leave(subscriber)
     after = web.join()
     last = web.say()
     look(web)
-    assert [entry.cursor for entry in after.take()] == [last]
+    assert [entry.cursor for entry in after.take(web.hub.ring)] == [last]
     assert after.closed is None

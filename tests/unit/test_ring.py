@@ -78,6 +78,25 @@ def test_after_gives_what_is_wanted_in_log_order(wanted: Filter, position: int, 
     assert numbers(filled(10, ENTRIES).after(Cursor(9, position), wanted)) == expected
 
 
+@pytest.mark.parametrize(
+    ("topics", "position", "expected"),
+    [
+        (["operations:a"], 0, [1, 3]),
+        (["operations:a"], 1, [3]),
+        (["operations:x"], 0, []),
+        (["operations:b", "workflows:w"], 0, [1, 2, 4]),
+        (["agents:*"], 1, [2, 3, 4]),
+        (["agents:*", "operations:b"], 2, [3, 4]),
+        ([], 0, [1, 2, 3, 4]),
+    ],
+)
+def test_on_gives_what_may_be_on_the_topics_in_log_order(
+    topics: list[str], position: int, expected: list[int]
+) -> None:
+    """Exactly theirs if all are named; a wildcard is not looked into; each event once."""
+    assert numbers(filled(10, ENTRIES).on(Filter.of(topics).topics, Cursor(9, position))) == expected
+
+
 def test_past_its_capacity_the_oldest_goes_and_the_floor_rises() -> None:
     """What was dropped is no longer answered for; the one just before what is kept still is."""
     ring = filled(2, ENTRIES)

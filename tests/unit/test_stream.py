@@ -15,30 +15,43 @@ from tidings.topics import Filter
 from webapp.hub import Hub
 from webapp.opening import Past
 from webapp.stream import Plan, sent_away, stream_frames
-from webapp.subscriber import CloseReason
 
 START = Mark("9:run", Cursor(9, 0))
 
 
-def entry(n: int, operation: str = "a", event_type: str = "progress", more: str = "", era: int = 9) -> Entry:
-    """Make the *n*-th entry of an era."""
+def entry(
+    n: int,
+    operation: str = "a",
+    event_type: str = "progress",
+    more: str = "",
+    era: int = 9,
+    *,
+    topics: tuple[str, ...] = (),
+) -> Entry:
+    """Make the *n*-th entry of an era, on *topics* beside its operation's own."""
     data = b'{"operationId":"%b","operationType":"batch"%b}' % (operation.encode(), more.encode())
-    return Entry(Cursor(era, n), event_type, data, (f"operations:{operation}",))
+    return Entry(Cursor(era, n), event_type, data, (f"operations:{operation}", *topics))
 
 
 @pytest.fixture
 def hub() -> Hub:
     """A hub whose feed has made contact."""
-    hub = Hub(100)
+    hub = Hub(100, heartbeat_s=15)
     hub.start_over(START)
     return hub
 
 
 def plan(
-    wanted: Filter | None = None, opening: Opening | None = None, *, heartbeat_s: float = 0.0, until: str = ""
+    wanted: Filter | None = None,
+    opening: Opening | None = None,
+    *,
+    past: Past | None = None,
+    heartbeat_s: float = 0.0,
+    until_end: bool = False,
 ) -> Plan:
     """Plan a stream from the hub's start on, which says a heartbeat whenever it would wait."""
-    return Plan(wanted or Filter(), Past(), opening or Opening(START.position), heartbeat_s, until)
+    opening = opening or Opening(START.position)
+    return Plan(wanted or Filter(), past or Past(), START, opening, heartbeat_s, until_end=until_end)
 
 
 def drawn(body: Iterator[bytes]) -> list[Message]:
@@ -105,7 +118,7 @@ def test_a_heartbeat_never_goes_back(hub: Hub) -> None:
 def test_a_reset_carries_no_id_and_says_what_was_asked_for(hub: Hub) -> None:
     """Only the heartbeat behind it sets a cursor (A17)."""
     opening = Opening(START.position, reset=Reset.HISTORY_LOST)
-    body = stream_frames(hub, Plan(Filter(), Past("evt_1-1"), opening, 0.0))
+    body = stream_frames(hub, plan(opening=opening, past=Past("evt_1-1")))
     reset, heartbeat = drawn(body)
     assert (reset.type, reset.last_event_id, heartbeat.last_event_id) == ("reset", "", "evt_9-0")
     assert json.loads(reset.data) == {"reason": "history_lost", "requestedId": "evt_1-1"}
@@ -134,7 +147,7 @@ ENDS = {
 @pytest.mark.parametrize("types", [(), ("warning",)])
 def test_an_operations_own_stream_ends_with_it(hub: Hub, end: Entry, types: tuple[str, ...]) -> None:
     """After its terminal event, whether that is asked for or not, the body ends."""
-    body = stream_frames(hub, plan(Filter.of(["operations:a"], types), until="a"))
+    body = stream_frames(hub, plan(Filter.of(["operations:a"], types), until_end=True))
     drawn(body)
     hub.route([entry(1), end])
     assert [message.type for message in drawn(body)] == ([] if types else ["progress", end.type])
@@ -143,11 +156,15 @@ def test_an_operations_own_stream_ends_with_it(hub: Hub, end: Entry, types: tupl
 
 
 @pytest.mark.parametrize(
-    "more", [entry(1, event_type="error", more=',"details":{"terminal":true}'), entry(1, "b", "complete")]
+    "more",
+    [
+        entry(1, event_type="error", more=',"details":{"terminal":true}'),
+        entry(1, "b", "complete", topics=("operations:a",)),
+    ],
 )
 def test_nothing_else_ends_it(hub: Hub, more: Entry) -> None:
     """An error on the way, and another operation's end, are events like others."""
-    body = stream_frames(hub, plan(until="a"))
+    body = stream_frames(hub, plan(Filter.of(["operations:a"]), until_end=True))
     drawn(body)
     hub.route([more])
     assert [message.type for message in drawn(body)] == [more.type, "heartbeat"]
@@ -179,7 +196,7 @@ def test_a_history_that_changes_during_the_opening_ends_the_stream(hub: Hub, era
 
 def test_a_stream_that_lagged_ends_without_hiding_what_it_missed() -> None:
     """The ring has passed it: nothing more is written, its cursor least of all."""
-    hub = Hub(2)
+    hub = Hub(2, heartbeat_s=15)
     hub.start_over(START)
     body = stream_frames(hub, plan())
     drawn(body)
@@ -193,8 +210,7 @@ def test_a_draining_stream_is_told_when_to_come_back(hub: Hub, turns: int) -> No
     body = stream_frames(hub, plan())
     for _ in range(turns):
         drawn(body)
-    hub.draining = True
-    hub.close_all(CloseReason.DRAINING)
+    hub.drain(0)
     (last,) = list(body)
     assert last.startswith(b"retry: ")
 

@@ -7,6 +7,12 @@ const list = document.getElementById("list");
 const connection = document.getElementById("connection");
 const cards = new Map();
 
+function clear() {
+  cards.clear();
+  list.replaceChildren();
+  document.getElementById("none").hidden = false;
+}
+
 function cardOf(id, kind) {
   let card = cards.get(id);
   if (!card) {
@@ -31,13 +37,20 @@ function say(card, text) {
   card.querySelector(".says").textContent = text;
 }
 
+// Whether one event id is before another: evt_<era>-<n>, both numbers below 2^53.
+function isBefore(one, other) {
+  const [a, b] = [one, other].map((id) => id.slice(4).split("-").map(Number));
+  return a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]);
+}
+
 function addWarning(details, id, message) {
   const warnings = details.querySelector("ul");
   if ([...warnings.children].some((item) => item.dataset.id === id)) return;
   const item = document.createElement("li");
   item.dataset.id = id;
   item.textContent = message;
-  warnings.append(item);
+  const later = [...warnings.children].find((other) => isBefore(id, other.dataset.id));
+  warnings.insertBefore(item, later ?? null);
 }
 
 // What came before this page was opened is in the history, not in the current state.
@@ -91,8 +104,7 @@ async function load() {
   const answer = await fetch(`/api/operations?limit=${MOST_SHOWN}`);
   if (!answer.ok) throw new Error(`the service answers ${answer.status}`);
   const { operations, lastEventId } = await answer.json();
-  cards.clear();
-  list.replaceChildren();
+  clear();
   for (const operation of operations.reverse()) {
     cardOf(operation.id, operation.kind);
     for (const type of ["status", "progress", "warning", "error", "complete"]) {
@@ -127,10 +139,7 @@ async function follow() {
     });
   }
   // What follows a reset is the whole current state: forget what stands here.
-  source.addEventListener("reset", () => {
-    cards.clear();
-    list.replaceChildren();
-  });
+  source.addEventListener("reset", clear);
 }
 
 document.getElementById("start-batch").addEventListener("click", async (event) => {

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, request
 from tidings.cursor import Cursor
 from tidings.errors import HistoryChanged, LogUnavailable
 from tidings.topics import check_identifier
+from webapp.connection import CONNECTION
 from webapp.errors import NotFound
 from webapp.opening import Past, open_stream
 from webapp.query import read_filter, read_past
@@ -53,7 +54,7 @@ def _stream(topics: tuple[str, ...], until: str = "") -> Response:
     past = read_past(request.args, request.headers)
     here.start()
     feed = here.hub.wait_until_ready(READY_S)
-    if feed is None or here.hub.draining or len(here.hub) >= here.settings.max_streams:
+    if feed is None or here.hub.draining or not here.has_room:
         return _body(sent_away())
     try:
         opening = open_stream(here.log, here.hub.ring, feed, wanted, past)
@@ -64,7 +65,16 @@ def _stream(topics: tuple[str, ...], until: str = "") -> Response:
     over = end is not None and end <= opening.position
     if over and opening.reset is None and past.cursor is not None and end is not None and past.cursor >= end:
         return Response(status=204, headers=HEADERS)
-    plan = Plan(wanted, past, opening, here.settings.heartbeat_s, until, over)
+    plan = Plan(
+        wanted,
+        past,
+        feed,
+        opening,
+        here.settings.heartbeat_s,
+        until_end=bool(until),
+        over=over,
+        connect=request.environ.get(CONNECTION),
+    )
     return _body(stream_frames(here.hub, plan))
 
 

@@ -1,0 +1,190 @@
+"""The parked gear's subscriber: a socket and a place in the log, and nothing that runs.
+
+Takes a page from the hub, writes it to its socket without blocking. What the socket does not
+take is the rest of one frame here; all that follows it waits in the ring, and is taken from
+there when the socket is writable again.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from tidings.cursor import Cursor
+from tidings.entry import Entry
+from tidings.topics import Filter
+from webapp import frames
+from webapp.page import Page
+from webapp.subscriber import CloseReason, Subscriber
+
+if TYPE_CHECKING:
+    from webapp.parking import Parking
+
+REFILL_BYTES: Final = 16_384
+"""Frames are joined up to this for a reader that catches up: a third of what its kernel buffer takes."""
+MAX_STRAY_BYTES: Final = 4_096
+"""A client has nothing to say behind its request; one that goes on is cut."""
+
+
+class ParkedSubscriber(Subscriber):
+    """One parked stream. Owns its descriptor from `Parking.park` on; never blocks, never switches.
+
+    ``tail`` is what is left of a frame that the socket took in part. A stream is *chasing*
+    while it has a tail, or has not caught up with the ring: then pages pass it by, and
+    `catch_up` reads the ring for it.
+    """
+
+    __slots__ = (
+        "chasing",
+        "chunked",
+        "fd",
+        "heard_at",
+        "leaving",
+        "parking",
+        "progressed_at",
+        "stray",
+        "tail",
+    )
+
+    def __init__(
+        self, wanted: Filter, position: Cursor, parking: "Parking", fd: int, *, chunked: bool, until_end: bool
+    ) -> None:
+        super().__init__(wanted, position, until_end=until_end)
+        self.parking = parking
+        self.fd = fd
+        self.chunked = chunked
+        self.tail = b""
+        self.chasing = True
+        self.heard_at = self.progressed_at = parking.tick
+        self.stray = 0
+        self.leaving = False
+
+    def deliver(self, page: Page) -> None:
+        """Write what *page* has for this stream, unless it is chasing: then the ring keeps it."""
+        if self.chasing or self.fd < 0:
+            return
+        self.position = max(self.position, page.before)
+        if not page.ring.reaches(self.position):  # a page larger than the ring
+            self.close(CloseReason.LAGGED)
+            return
+        payload = page.payload(self.wanted, self.position, chunked=self.chunked)
+        if payload.data:
+            self._send(payload.data, payload.shown)
+        if self.until_end and self.sees_its_end(payload.found):
+            self.close(CloseReason.FINISHED)
+
+    def catch_up(self) -> None:
+        """Write what is left of a frame, then what the ring has, until the socket is full or all is said."""
+        tail, self.tail = self.tail, b""
+        if tail and not self._send(tail, ()):
+            return
+        if self.leaving:
+            self.parking.drop(self)
+            return
+        while self.fd >= 0:
+            behind = self.position
+            waiting = self.take(self.parking.ring)
+            if self.fd < 0:
+                return
+            if not waiting:
+                self._stand_still()
+                return
+            head, self.position = self.position, behind
+            entries = _first(waiting, REFILL_BYTES)
+            if not self._send(frames.join(entries, chunked=self.chunked), entries):
+                return
+            if len(entries) == len(waiting):
+                self.position = head
+
+    def beat(self, position: Cursor) -> None:
+        """Write a heartbeat: everything up to *position* that matches has been written."""
+        if self.chasing or self.fd < 0:
+            return
+        self.position = max(self.position, position)
+        heartbeat = frames.heartbeat(self.position)
+        self._send(frames.chunk(heartbeat) if self.chunked else heartbeat, ())
+
+    def close(self, reason: CloseReason) -> None:
+        """End the stream; its own operation's end is said first, even to a reader that is behind."""
+        super().close(reason)
+        if self.fd < 0 or (self.chasing and self.closed is CloseReason.FINISHED):
+            return
+        if self.chasing:
+            self.parking.drop(self)  # in the middle of a frame, perhaps: there is no proper end to write
+        else:
+            self._say_goodbye()
+
+    def hear(self) -> None:
+        """Read and drop what the client says; its end of file, or too much of it, ends the stream."""
+        try:
+            said = os.read(self.fd, MAX_STRAY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            said = b""
+        self.stray += len(said)
+        if not said or self.stray > MAX_STRAY_BYTES:
+            self._lose()
+
+    def _send(self, data: bytes, entries: Sequence[Entry]) -> bool:
+        """Write *data*, the frames of *entries*; tell whether the socket took it all."""
+        try:
+            written = os.write(self.fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            self._lose()
+            return False
+        self.heard_at = self.parking.tick
+        if written == len(data):
+            if entries:
+                self.position = max(self.position, entries[-1].cursor)
+            return True
+        self._keep_rest(data, written, entries)
+        self.parking.chase(self, progressed=written > 0)
+        return False
+
+    def _keep_rest(self, data: bytes, written: int, entries: Sequence[Entry]) -> None:
+        """Keep what is left of the frame that was cut, and stand behind it; the ring keeps what follows."""
+        if not entries:
+            self.tail = data[written:]
+            return
+        end = 0
+        before = self.position
+        size = frames.entry_chunk if self.chunked else frames.entry_frame
+        for entry in entries:
+            if end == written:
+                break
+            end += len(size(entry))
+            before = entry.cursor
+            if end > written:
+                self.tail = data[written:end]
+                break
+        self.position = before
+
+    def _stand_still(self) -> None:
+        self.parking.stop_chasing(self)
+        if self.closed is not None:
+            self._say_goodbye()
+
+    def _say_goodbye(self) -> None:
+        """Write the end of the body and close, now or when the socket has taken it."""
+        last = frames.retry(frames.DRAIN_SPREAD) if self.closed is CloseReason.DRAINING else b""
+        if self.chunked:
+            last = (frames.chunk(last) if last else b"") + frames.LAST_CHUNK
+        self.leaving = True
+        if not last or self._send(last, ()):
+            self.parking.drop(self)
+
+    def _lose(self) -> None:
+        super().close(CloseReason.GONE)
+        self.parking.drop(self)
+
+
+def _first(entries: list[Entry], size_bytes: int) -> list[Entry]:
+    """Give as many of *entries* as make up *size_bytes*, at least one."""
+    total = 0
+    for count, entry in enumerate(entries, start=1):
+        total += len(entry.data)
+        if total >= size_bytes:
+            return entries[:count]
+    return entries

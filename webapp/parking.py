@@ -1,0 +1,173 @@
+"""Where sockets are parked: one set of descriptors, one wheel of heartbeats, one look for the stuck.
+
+Takes sockets from streams that have gone live, tells their subscribers when they can be
+written, have gone, or have been silent for long. Runs in callbacks of the event loop and one
+greenlet; what it calls never blocks.
+"""
+
+import _socket
+import logging
+import random
+import select
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from gevent import monkey
+
+from tidings.cursor import Cursor
+from webapp.pace import Pace
+from webapp.parked import ParkedSubscriber
+from webapp.ring import Ring
+from webapp.subscriber import CloseReason
+
+SLOTS: Final = 60
+"""Slots of the heartbeat wheel: one turns a sixtieth of the interval, 0.25 s of 15."""
+STUCK_S: Final = 8.0
+"""A reader that has taken nothing for so long is cut: within the 10 s of DESIGN.md, 5.6."""
+_GONE: Final = select.EPOLLIN | select.EPOLLRDHUP
+_MOST_EVENTS: Final = 1_024
+
+logger = logging.getLogger(__name__)
+
+
+class Parking:
+    """All parked streams of one process, for its life. Owns their descriptors.
+
+    *on_gone* is told of each stream that has ended; *position* says what heartbeats may claim.
+    """
+
+    def __init__(
+        self,
+        ring: Ring,
+        heartbeat_s: float,
+        *,
+        position: Callable[[], Cursor | None],
+        on_gone: Callable[[ParkedSubscriber], None],
+    ) -> None:
+        self.ring = ring
+        self.tick = 0
+        self._tick_s = heartbeat_s / SLOTS
+        self._position = position
+        self._on_gone = on_gone
+        self._by_fd: dict[int, ParkedSubscriber] = {}
+        self._chasing: set[ParkedSubscriber] = set()
+        self._wheel: list[list[ParkedSubscriber]] = [[] for _ in range(SLOTS)]
+        self._failures = 0
+        self._epoll: Any = None
+        self._watcher: Any = None
+
+    def __len__(self) -> int:
+        return len(self._by_fd)
+
+    def park(self, subscriber: ParkedSubscriber) -> None:
+        """Take a stream over: from now on its descriptor is ours. It is chasing until it has caught up."""
+        self._start()
+        # Heartbeats of streams that came together are spread over the interval.
+        subscriber.heard_at = self.tick - random.randrange(SLOTS)  # noqa: S311 - jitter
+        self._by_fd[subscriber.fd] = subscriber
+        self._chasing.add(subscriber)
+        self._epoll_set().register(subscriber.fd, _GONE)
+        self._wheel[subscriber.heard_at % SLOTS].append(subscriber)
+
+    def chase(self, subscriber: ParkedSubscriber, *, progressed: bool) -> None:
+        """Have *subscriber* catch up when its socket is writable."""
+        if progressed or not subscriber.chasing:
+            subscriber.progressed_at = self.tick
+        subscriber.chasing = True
+        self._chasing.add(subscriber)
+        self._epoll_set().modify(subscriber.fd, _GONE | select.EPOLLOUT)
+
+    def stop_chasing(self, subscriber: ParkedSubscriber) -> None:
+        """Let pages reach *subscriber* again: it has all that the ring has for it."""
+        subscriber.chasing = False
+        self._chasing.discard(subscriber)
+        self._epoll_set().modify(subscriber.fd, _GONE)
+
+    def drop(self, subscriber: ParkedSubscriber) -> None:
+        """Close a stream's descriptor and forget it; twice does no harm."""
+        fd, subscriber.fd = subscriber.fd, -1
+        if fd < 0:
+            return
+        self._epoll_set().unregister(fd)  # before the close: a copy in a child would keep it there for ever
+        del self._by_fd[fd]
+        self._chasing.discard(subscriber)
+        _socket.close(fd)  # gevent's os.close would only defer it
+        self._on_gone(subscriber)
+
+    def _epoll_set(self) -> Any:
+        if self._epoll is None:
+            raise RuntimeError("nothing is parked yet")
+        return self._epoll
+
+    def _start(self) -> None:
+        """Begin to listen and to tick, with the first stream: nothing runs in a process without."""
+        if self._epoll is not None:
+            return
+        # gevent takes epoll away because it blocks; polled with no time-out, it never does.
+        self._epoll = monkey.get_original("select", "epoll")()
+        self._watcher = gevent.get_hub().loop.io(self._epoll.fileno(), 1)
+        self._watcher.start(self._look)
+        gevent.spawn(self._turn_for_ever)
+
+    def _look(self) -> None:
+        """Serve the descriptors that have something to say. A callback of the event loop.
+
+        gevent stops a watcher for good whose callback raises, so nothing may (PARKING.md, 2).
+        """
+        for fd, events in self._epoll_set().poll(0, _MOST_EVENTS):
+            subscriber = self._by_fd.get(fd)
+            try:
+                if subscriber is None:
+                    self._epoll_set().unregister(fd)
+                    continue
+                if events & ~select.EPOLLOUT:
+                    subscriber.hear()
+                if events & select.EPOLLOUT and subscriber.fd >= 0:
+                    subscriber.catch_up()
+            except Exception:  # noqa: BLE001 - the top of a supervised loop, which may not even log
+                self._failures += 1
+                if subscriber is not None:
+                    self.drop(subscriber)
+
+    def _turn_for_ever(self) -> None:
+        pace = Pace()
+        while True:
+            gevent.sleep(self._tick_s)
+            self.tick += 1
+            for subscriber in self._due():
+                self._beat(subscriber)
+                pace.step()
+            self._cut_the_stuck()
+            if self._failures:
+                logger.error("%d parked streams were dropped by an error", self._failures)
+                self._failures = 0
+
+    def _beat(self, subscriber: ParkedSubscriber) -> None:
+        position = self._position()
+        try:
+            if position is not None:
+                subscriber.beat(position)
+        except Exception:  # noqa: BLE001 - counted, and said below
+            self._failures += 1
+            self.drop(subscriber)
+
+    def _due(self) -> list[ParkedSubscriber]:
+        """Turn the wheel one slot; give the streams that have been silent for the whole interval."""
+        slot = self.tick % SLOTS
+        passing, self._wheel[slot] = self._wheel[slot], []
+        due = []
+        for subscriber in passing:
+            if subscriber.fd < 0:
+                continue
+            silent = self.tick - subscriber.heard_at
+            if silent >= SLOTS:
+                due.append(subscriber)
+            self._wheel[slot if silent >= SLOTS else subscriber.heard_at % SLOTS].append(subscriber)
+        return due
+
+    def _cut_the_stuck(self) -> None:
+        oldest = self.tick - STUCK_S / self._tick_s
+        for subscriber in [stuck for stuck in self._chasing if stuck.progressed_at < oldest]:
+            subscriber.close(CloseReason.STUCK)
+            self.drop(subscriber)
