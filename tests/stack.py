@@ -33,7 +33,8 @@ class Stack:
     """Web processes and a worker over the Redis at *redis_url*; leave the ``with`` to stop them.
 
     ``url`` is where the service is. Their output goes to files in *folder*. Without *worker* there are
-    only the web processes, and what tests report themselves, through `operation`.
+    only the web processes, and what tests report themselves, through `operation`. *gunicorn* is added to
+    the web process' command line, which follows *under*.
     """
 
     def __init__(
@@ -44,6 +45,8 @@ class Stack:
         pool: str = "prefork",
         web: int = 2,
         worker: bool = True,
+        gunicorn: Sequence[str] = (),
+        under: Sequence[str] = (),
         **env: str,
     ) -> None:
         self.port = free_port()
@@ -51,6 +54,7 @@ class Stack:
         self.folder = folder
         self._pool = pool
         self._has_worker = worker
+        self._web_command = [*under, "gunicorn", *gunicorn, "wsgi:app"]
         self.env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOST": "127.0.0.1",
@@ -80,8 +84,14 @@ class Stack:
 
     def start_web(self) -> None:
         """Start gunicorn and wait until it can deliver."""
-        self.web = self._spawn("web", ["gunicorn", "wsgi:app"])
+        self.web = self._spawn("web", self._web_command)
         wait_until(self._is_ready, timeout_s=START_S)
+
+    def stop_web(self) -> None:
+        """Stop gunicorn as a deploy would."""
+        if self.web is not None:
+            self.web.send_signal(signal.SIGTERM)
+            _wait_or_kill(self.web)
 
     def start_worker(self) -> None:
         """Start the Celery worker; what is sent before it is there waits in the queue."""
@@ -138,10 +148,14 @@ class Stack:
 
     def connections(self) -> dict[int, int]:
         """Give the connections that are open: inode of the socket → the web process that holds it."""
+        held = {inode: pid for pid in self.web_pids() for inode in _sockets_of(str(pid))}
+        return {inode: held[inode] for inode in _established(self.port) if inode in held}
+
+    def web_pids(self) -> list[int]:
+        """Give the process ids of gunicorn's workers."""
         assert self.web is not None
         children = Path(f"/proc/{self.web.pid}/task/{self.web.pid}/children").read_text().split()
-        held = {inode: int(pid) for pid in children for inode in _sockets_of(pid)}
-        return {inode: held[inode] for inode in _established(self.port) if inode in held}
+        return [int(pid) for pid in children]
 
     def stream(self, path: str, **headers: str) -> HttpStream:
         """Open a stream of the service; ``last_event_id`` becomes the header of that name."""

@@ -1,0 +1,170 @@
+"""The whole path, from a POST to the bytes that a browser gets: a batch over the standard library.
+
+The flow's widest view: web processes, Celery worker and Redis as deployed. Cutting and resuming is shown here
+on the real thing; test_streams.py has every way to join, on operations that the test itself works on.
+"""
+
+import json
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.http_stream import get_json, post_json
+from tests.sse import Message
+from tests.stack import READ_S, Stack, logged, place
+from tidings.events import TYPES, Complete, Progress, Status, decode
+
+BATCH_S = 110.0
+"""A full batch takes 12 s of one core (measured); the rest is for machines that do other things too."""
+
+
+def events_url(stack: Stack, **params: object) -> str:
+    """Start a batch and give the path of its stream, as the answer to the POST has it."""
+    body = {"kind": "batch", "params": {"source": "python-stdlib", **params}}
+    reply = post_json(f"{stack.url}/api/operations", body)
+    assert reply.status == 202, reply
+    url: str = reply.body["eventsUrl"]
+    return url
+
+
+def decoded(messages: list[Message]) -> list[object]:
+    """Read the JSON of each message as the library does."""
+    return [decode(message.type, message.data.encode()) for message in messages]
+
+
+def told(messages: list[Message]) -> list[Message]:
+    """Give all of *messages* but the heartbeats, also what should not be there."""
+    return [message for message in messages if message.type != "heartbeat"]
+
+
+@pytest.fixture(scope="module")
+def full_run(stack: Stack) -> list[Message]:
+    """Give all that a stream had of one batch over the whole standard library."""
+    with stack.stream(f"{events_url(stack)}?history=all") as stream:
+        messages = stream.read_to_end(BATCH_S)
+        assert stream.ended_cleanly
+        return messages
+
+
+@pytest.mark.timeout(150)
+def test_batch_goes_through_its_statuses_to_succeeded(full_run: list[Message]) -> None:
+    """A batch is queued, then running, then in its own phases, then succeeded, each naming the one before."""
+    statuses = [event for event in decoded(logged(full_run)) if isinstance(event, Status)]
+
+    names = [status.status for status in statuses]
+    assert names == ["queued", "running", "listing files", "counting", "succeeded"]
+    assert [status.previous_status for status in statuses[1:]] == names[:-1]
+
+
+def test_progress_only_grows_and_ends_at_the_total(full_run: list[Message]) -> None:
+    """Progress counts up, reaches the number of files that there are, and shows 100 % only then."""
+    progress = [event for event in decoded(logged(full_run)) if isinstance(event, Progress)]
+    folder = Path(sysconfig.get_path("stdlib"))
+    files = [path for path in folder.rglob("*.py") if "site-packages" not in path.parts]
+
+    counts = [event.current for event in progress]
+    assert len(counts) > 10
+    assert counts == sorted(set(counts))
+    assert {event.total for event in progress} == {len(files)}
+    assert counts[-1] == len(files)
+    assert [event.percentage for event in progress].index(100) == len(progress) - 1
+
+
+def test_unreadable_files_are_warnings_with_name_and_reason(full_run: list[Message]) -> None:
+    """Each file that cannot be read is a warning that names it, counted in the result, and not the end."""
+    warnings = [json.loads(message.data) for message in full_run if message.type == "warning"]
+    result = json.loads(full_run[-1].data)["result"]
+
+    assert warnings
+    assert len(warnings) == result["unreadable"]
+    for warning in warnings:
+        assert warning["code"] == "unreadable_module"
+        assert warning["message"].startswith(warning["details"]["item"])
+        assert "Error: " in warning["message"]
+
+
+def test_complete_is_the_one_terminal_event_and_the_last_frame(full_run: list[Message]) -> None:
+    """The stream ends with complete and its table, and with no other end before it."""
+    ends = [message for message in full_run if message.type in {"complete", "error"}]
+    (end,) = decoded(ends)
+
+    assert full_run[-1] is ends[0]
+    assert isinstance(end, Complete)
+    assert isinstance(end.duration_ms, int)
+    totals = end.result["totals"]
+    assert totals["files"] + end.result["unreadable"] == json.loads(full_run[-3].data)["total"]
+    assert sum(row[1] for row in end.result["rows"]) == totals["files"]
+
+
+def test_ids_rise_strictly_in_log_order(full_run: list[Message]) -> None:
+    """No two events have one id, and each id is above the one before."""
+    places = [place(message.last_event_id) for message in logged(full_run)]
+
+    assert places == sorted(set(places))
+
+
+def test_every_event_is_what_the_library_reads(full_run: list[Message]) -> None:
+    """Each frame is of a known type and holds one line of valid JSON, of one and the same operation."""
+    events = [message for message in full_run if message.type != "heartbeat"]
+
+    assert {message.type for message in events} <= TYPES.keys()
+    assert len(decoded(events)) == len(events)
+    assert not any("\n" in message.data for message in events)
+    assert len({json.loads(message.data)["operationId"] for message in events}) == 1
+
+
+def test_second_stream_opened_in_the_middle_starts_with_the_present_and_has_the_same_rest(
+    stack: Stack,
+) -> None:
+    """A stream that joins a running batch has its state first, then all that the first one has after it."""
+    url = events_url(stack, limit=250)
+    with stack.stream(f"{url}?history=all") as first:
+        first.read_until(lambda message: message.type == "progress", READ_S)
+        with stack.stream(url) as second:
+            opening = second.read_until(lambda message: message.type == "heartbeat", READ_S)
+            second.read_to_end(READ_S)
+        first.read_to_end(READ_S)
+
+    *state, heartbeat = opening
+    assert {message.type for message in state} == {"status", "progress"}
+    assert {message.last_event_id for message in state} == {""}
+    joined_at = place(heartbeat.last_event_id)
+    rest = [event for event in logged(first.messages) if place(event.last_event_id) > joined_at]
+    assert rest
+    assert logged(second.messages) == rest
+    before = [event for event in logged(first.messages) if place(event.last_event_id) <= joined_at]
+    for shown in state:
+        assert shown.data == [event.data for event in before if event.type == shown.type][-1]
+
+
+def test_stream_cut_in_the_middle_and_resumed_gets_exactly_the_rest(stack: Stack) -> None:
+    """A stream that breaks off twice and comes back with its last id has each event once, in order."""
+    url = events_url(stack, limit=250)
+    seen: list[Message] = []
+    cursor = ""
+    for pieces in (2, 3):
+        with stack.stream(f"{url}?history=all", **({"Last_Event_ID": cursor} if cursor else {})) as stream:
+            for _ in range(pieces):
+                stream.read_until(lambda message: message.type == "progress", READ_S)
+            seen += told(stream.messages)
+            cursor = stream.last_event_id
+            stream.close(abruptly=True)
+    with stack.stream(url, Last_Event_ID=cursor) as stream:
+        seen += told(stream.read_to_end(READ_S))
+        assert stream.ended_cleanly
+
+    assert seen == stack.history(url.rpartition("/")[2])
+    assert seen[-1].type == "complete"
+
+
+def test_state_as_json_is_what_the_stream_said_last(stack: Stack, full_run: list[Message]) -> None:
+    """Once it is over, the operation's document shows its final status and its last event of each type."""
+    operation_id = json.loads(full_run[-1].data)["operationId"]
+    operation = get_json(f"{stack.url}/api/operations/{operation_id}").body["operation"]
+
+    assert (operation["status"], operation["kind"]) == ("succeeded", "batch")
+    assert operation["lastEventId"] == full_run[-1].last_event_id
+    for event_type in ("status", "progress", "warning", "complete"):
+        last = [message for message in full_run if message.type == event_type][-1]
+        assert operation["events"][event_type] == json.loads(last.data)

@@ -1,0 +1,457 @@
+"""Celery's side: what a project that only installs Tidings shows of each way a task can go.
+
+A project of its own, made in a temporary folder, with a real worker of each pool, published to from a process
+of its own. Read through the service, so an event counts only when a browser would have it.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import pytest
+
+from dev.redis_server import RedisServer
+from tests.http_stream import get_json
+from tests.stack import READ_S, ROOT, Stack, logged
+from tests.waiting import wait_until
+
+PROJECT: Final = """
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from celery import Celery
+
+import tidings.celery
+from tidings import report_progress, report_status, report_warning
+
+app = Celery("proj", broker=os.environ["REDIS_URL"].replace("unix://", "redis+socket://"))
+app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
+tidings.celery.install(app)
+
+
+@app.task
+def ok(word="done"):
+    return {"word": word}
+
+
+@app.task
+def fails():
+    raise KeyError("no such row")
+
+
+@app.task(bind=True, max_retries=3)
+def retries_once(self):
+    report_progress(self.request.retries, 1)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0, exc=ValueError("not yet"))
+    return "at last"
+
+
+@app.task
+def waits_for(path):
+    report_status("waiting")
+    while not Path(path).exists():
+        time.sleep(0.02)
+
+
+@app.task
+def returns_unserialisable():
+    return {"lock": threading.Lock()}
+
+
+@app.task(soft_time_limit=1, time_limit=60)
+def too_slow():
+    while True:
+        time.sleep(0.02)
+
+
+@app.task(soft_time_limit=1, time_limit=60)
+def too_slow_but_catches_exceptions():
+    while True:
+        try:
+            time.sleep(0.02)
+            report_progress(1, 2)
+        except ValueError:
+            pass
+
+
+@app.task(time_limit=1)
+def much_too_slow():
+    while True:
+        time.sleep(0.02)
+
+
+@app.task
+def is_killed(path):
+    report_status("waiting")
+    while not Path(path).exists():
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task
+def reports_from_a_thread():
+    thread = threading.Thread(target=report_progress, args=(1, 2))
+    thread.start()
+    thread.join()
+
+
+@app.task
+def reports_a_million_times():
+    started = time.perf_counter()
+    for number in range(1, 1_000_001):
+        report_progress(number, 1_000_000)
+    return {"seconds": time.perf_counter() - started}
+
+
+@app.task
+def odd_values():
+    report_progress(float("nan"), -1, "\\ud800\\n\\u2028")
+    report_warning("odd", "\\x00", {"x": object()})
+"""
+
+PUBLISHER: Final = """
+import sys
+
+import proj
+from celery import chain, chord, group
+from tidings.process import this_process
+
+names = vars(proj) | {"chain": chain, "group": group, "chord": chord}
+for line in sys.stdin:
+    print(eval(line, names), flush=this_process().reporter.flush(10))
+"""
+
+
+class Project:
+    """A Celery project with one worker, whatever it says in files of *folder*, and its service."""
+
+    def __init__(self, redis_url: str, folder: Path, pool: str) -> None:
+        self.pool = pool
+        self.folder = folder
+        self.service = Stack(redis_url, folder, worker=False, web=1, TIDINGS_NAMESPACE=f"project-{pool}")
+        (folder / "proj.py").write_text(PROJECT)
+        (folder / "publisher.py").write_text(PUBLISHER)
+        self._env = os.environ | self.service.env | {"PYTHONPATH": f"{folder}:{ROOT}"}
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def __enter__(self) -> Self:
+        try:
+            self.service.__enter__()
+            self._publisher = self._start("publisher", sys.executable, "publisher.py")
+            self._start_worker()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def publish(self, expression: str) -> str:
+        """Have the publisher evaluate *expression*, in which the tasks and ``app`` are known."""
+        assert self._publisher.stdin is not None
+        assert self._publisher.stdout is not None
+        self._publisher.stdin.write(f"{expression}\n")
+        self._publisher.stdin.flush()
+        answer = self._publisher.stdout.readline().strip()
+        assert answer, (self.folder / "publisher.log").read_text()
+        return answer
+
+    def send(self, task: str, *args: object) -> str:
+        """Publish a task and give its id."""
+        return self.publish(f"{task}.apply_async(args={args!r}).id")
+
+    def publish_unannounced(self, task: str, task_id: str) -> None:
+        """Publish a task as a program without Tidings would."""
+        broker = self.service.env["REDIS_URL"].replace("unix://", "redis+socket://")
+        send = f"import celery; celery.Celery(broker={broker!r}).send_task({task!r}, task_id={task_id!r})"
+        subprocess.run([sys.executable, "-c", send], check=True, timeout=READ_S)
+
+    def events(self, operation_id: str) -> list[tuple[str, dict[str, Any]]]:
+        """Give type and data of every event of an operation, once it is over."""
+        messages = self.service.history(operation_id)
+        return [(message.type, json.loads(message.data)) for message in messages]
+
+    def wait_for_status(self, operation_id: str, status: str) -> None:
+        """Wait until the operation has entered *status*."""
+        with self.service.stream(f"/api/events/operations/{operation_id}?history=all") as stream:
+            stream.read_until(lambda message: json.loads(message.data).get("status") == status, READ_S)
+
+    def _start(self, name: str, *command: str) -> subprocess.Popen[str]:
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [*command],
+                cwd=self.folder,
+                env=self._env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE if name == "publisher" else log,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        self._processes.append(process)
+        return process
+
+    def _start_worker(self) -> None:
+        command = ["celery", "-A", "proj", "worker", "--loglevel", "INFO", "--without-mingle"]
+        self._start("worker", *command, "--pool", self.pool, "--concurrency", "1")
+
+    def _stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.communicate(timeout=READ_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+        self.service.stop()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis of these workers' own: what is revoked or killed here concerns nobody else."""
+    with RedisServer(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["prefork", "threads"])
+def project(
+    broker: RedisServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Project]:
+    """A project whose worker has one process, or one thread, for its tasks."""
+    with Project(f"{broker.url}", tmp_path_factory.mktemp(request.param), request.param) as project:
+        yield project
+
+
+PREFORK: Final = pytest.mark.parametrize("project", ["prefork"], indirect=True)
+"""For what Celery does only to a process: ending it from outside, and limiting its time."""
+
+
+def statuses(events: list[tuple[str, dict[str, Any]]]) -> list[str]:
+    """Give the statuses that an operation went through, but for the first where that is ``queued``.
+
+    The announcement and the task take two ways: where the worker is quicker, ``queued`` comes too late to be
+    told (LOG.md, C6). That it is told while a task waits has a test of its own.
+    """
+    told = [data["status"] for event_type, data in events if event_type == "status"]
+    return told[1:] if told[0] == "queued" else told
+
+
+def end_of(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Give the data of the terminal event, which is the only one and the last."""
+    ends = [
+        (event_type, data)
+        for event_type, data in events
+        if event_type == "complete" or (event_type == "error" and data.get("terminal"))
+    ]
+    assert len(ends) == 1, events
+    assert events[-1] == ends[0]
+    return events[-1][1]
+
+
+def test_task_that_returns_succeeds(project: Project) -> None:
+    """A task that returns runs, succeeds and completes with its result."""
+    events = project.events(project.send("ok", "well"))
+
+    assert statuses(events) == ["running", "succeeded"]
+    assert end_of(events)["result"] == {"word": "well"}
+    assert {data["operationType"] for _, data in events} == {"task"}
+
+
+def test_task_that_raises_fails(project: Project) -> None:
+    """A task that raises ends with an error that says what it raised, and no traceback."""
+    events = project.events(project.send("fails"))
+
+    assert statuses(events) == ["running", "failed"]
+    end = end_of(events)
+    assert (end["code"], end["details"]) == ("failed", {"exception": "KeyError"})
+    assert "no such row" in end["message"]
+    assert "Traceback" not in json.dumps(events)
+
+
+def test_retried_task_shows_its_second_attempt(project: Project) -> None:
+    """A task that retries is retrying, then runs again as attempt 2 of the same operation."""
+    events = project.events(project.send("retries_once"))
+
+    assert statuses(events) == ["running", "retrying", "running", "succeeded"]
+    assert [data["attempt"] for _, data in events][-7:] == [1, 1, 1, 2, 2, 2, 2]
+    assert end_of(events)["result"] == "at last"
+
+
+def test_result_that_is_no_json_completes_all_the_same(project: Project) -> None:
+    """A result that cannot be sent does not fail the task; the event says that it was left out."""
+    events = project.events(project.send("returns_unserialisable"))
+
+    assert statuses(events)[-1] == "succeeded"
+    assert "omitted" in end_of(events)["result"]
+
+
+def test_report_outside_any_operation_harms_nothing(project: Project) -> None:
+    """A report from a thread that works for no operation is dropped, and the task goes on."""
+    events = project.events(project.send("reports_from_a_thread"))
+
+    assert statuses(events) == ["running", "succeeded"]
+    assert [event_type for event_type, _ in events].count("progress") == 0
+    said = "outside any operation"
+    wait_until(lambda: said in (project.folder / "worker.log").read_text(), timeout_s=READ_S)
+
+
+def test_odd_values_do_not_fail_a_task(project: Project) -> None:
+    """What cannot be sent as it is arrives put right."""
+    events = project.events(project.send("odd_values"))
+
+    assert statuses(events) == ["running", "succeeded"]
+    assert [event_type for event_type, _ in events].count("warning") == 1
+    (progress,) = [data for event_type, data in events if event_type == "progress"]
+    assert (progress["current"], progress["total"], progress["message"]) == (0, None, "\ufffd\n\u2028")
+
+
+def test_million_reports_arrive_with_the_last_one(project: Project) -> None:
+    """A task that reports a million times is not held up, and its last progress arrives."""
+    events = project.events(project.send("reports_a_million_times"))
+    counts = [data["current"] for event_type, data in events if event_type == "progress"]
+
+    assert counts == sorted(set(counts))
+    assert counts[-1] == 1_000_000
+    assert len(counts) < 2_000
+    assert statuses(events) == ["running", "succeeded"]
+    assert end_of(events)["result"]["seconds"] < 60
+
+
+def test_task_revoked_before_its_worker_has_it_is_cancelled(project: Project) -> None:
+    """A task whose id was revoked is cancelled when its message comes, and never runs."""
+    revoked = f"revoked-{project.pool}"
+    project.publish(f"app.control.revoke({revoked!r}, reply=True)")
+    project.publish(f"ok.apply_async(task_id={revoked!r}).id")
+    events = project.events(revoked)
+
+    assert statuses(events) == ["cancelled"]
+    assert end_of(events)["code"] == "cancelled"
+
+
+def test_revoked_task_that_nobody_announced_is_cancelled(project: Project) -> None:
+    """A revoked task is shown as cancelled even if its worker knows of it before it was announced."""
+    revoked = f"unannounced-{project.pool}"
+    project.publish(f"app.control.revoke({revoked!r}, reply=True)")
+    project.publish_unannounced("proj.ok", revoked)
+    wait_until(lambda: _is_known(project, revoked), timeout_s=READ_S)
+    events = project.events(revoked)
+
+    assert statuses(events) == ["cancelled"]
+    assert end_of(events)["code"] == "cancelled"
+
+
+def test_task_that_nobody_announced_is_shown_from_its_start(project: Project) -> None:
+    """A task sent by a program that knows nothing of Tidings is an operation as soon as it runs."""
+    unannounced = f"unannounced-too-{project.pool}"
+    project.publish_unannounced("proj.ok", unannounced)
+    wait_until(lambda: _is_known(project, unannounced), timeout_s=READ_S)
+
+    assert statuses(project.events(unannounced)) == ["running", "succeeded"]
+
+
+@PREFORK
+def test_task_revoked_while_it_waits_for_its_turn_is_cancelled(project: Project) -> None:
+    """A task that is revoked while its worker is busy with another is cancelled and never runs."""
+    gate = project.folder / "gate-of-the-revoked"
+    first = project.send("waits_for", str(gate))
+    project.wait_for_status(first, "waiting")
+    revoked = project.send("ok")
+    project.publish(f"app.control.revoke({revoked!r}, reply=True)")
+    gate.touch()
+    events = project.events(revoked)
+
+    assert statuses(events) == ["cancelled"]
+    assert end_of(events)["code"] == "cancelled"
+    assert statuses(project.events(first))[-1] == "succeeded"
+
+
+@PREFORK
+def test_task_terminated_while_it_runs_is_cancelled(project: Project) -> None:
+    """A running task that is revoked with ``terminate`` ends as cancelled, once."""
+    running = project.send("waits_for", str(project.folder / "never"))
+    project.wait_for_status(running, "waiting")
+    project.publish(f"app.control.revoke({running!r}, terminate=True)")
+    events = project.events(running)
+
+    assert statuses(events) == ["running", "waiting", "cancelled"]
+    assert end_of(events)["code"] == "cancelled"
+    assert statuses(project.events(project.send("ok")))[-1] == "succeeded"
+
+
+@PREFORK
+def test_killed_worker_process_is_worker_lost(project: Project) -> None:
+    """A task whose process is killed with -9 ends as failed with the code worker_lost."""
+    gate = project.folder / "gate-of-the-killed"
+    killed = project.send("is_killed", str(gate))
+    project.wait_for_status(killed, "waiting")
+    gate.touch()
+    events = project.events(killed)
+
+    assert statuses(events) == ["running", "waiting", "failed"]
+    assert end_of(events)["code"] == "worker_lost"
+    assert statuses(project.events(project.send("ok")))[-1] == "succeeded"
+
+
+@PREFORK
+@pytest.mark.parametrize("task", ["too_slow", "too_slow_but_catches_exceptions", "much_too_slow"])
+def test_task_beyond_its_time_limit_is_a_timeout(project: Project, task: str) -> None:
+    """A task that overruns its soft or hard limit, reporting or not, fails with the code timeout."""
+    events = project.events(project.send(task))
+
+    assert statuses(events) == ["running", "failed"]
+    assert end_of(events)["code"] == "timeout"
+
+
+def test_each_task_of_a_canvas_is_an_operation(project: Project) -> None:
+    """In a chain and in a group, every task has events and an end of its own."""
+    chain = project.publish(
+        "(lambda last: [last.parent.id, last.id])(chain(ok.si('a'), ok.si('b')).apply_async())"
+    )
+    group = project.publish("[each.id for each in group(ok.si('c'), ok.si('d'), ok.si('e')).apply_async()]")
+    ids = [*_ids(chain), *_ids(group)]
+    # The second of a chain is published by the worker, when the first is done.
+    wait_until(lambda: _is_known(project, ids[1]), timeout_s=READ_S)
+    runs = [project.events(operation_id) for operation_id in ids]
+
+    assert [end_of(events)["result"]["word"] for events in runs] == ["a", "b", "c", "d", "e"]
+    assert all(statuses(events) == ["running", "succeeded"] for events in runs)
+
+
+def _ids(answer: str) -> list[str]:
+    """Read the ids that the publisher printed as a list."""
+    ids: list[str] = json.loads(answer.replace("'", '"'))
+    return ids
+
+
+def _is_known(project: Project, operation_id: str) -> bool:
+    """Tell whether the operation has been announced."""
+    return get_json(f"{project.service.url}/api/operations/{operation_id}").status == 200
+
+
+def test_task_that_was_published_without_a_worker_is_queued_until_there_is_one(project: Project) -> None:
+    """A stream opened on a queued task shows it queued, and then all that follows."""
+    gate = project.folder / "gate-of-the-queued"
+    first = project.send("waits_for", str(gate))
+    project.wait_for_status(first, "waiting")
+    queued = project.send("ok")
+    with project.service.stream(f"/api/events/operations/{queued}") as stream:
+        (state, _) = stream.read_until(lambda message: message.type == "heartbeat", READ_S)
+        gate.touch()
+        rest = logged(stream.read_to_end(READ_S))
+
+    assert json.loads(state.data)["status"] == "queued"
+    assert [json.loads(event.data).get("status") for event in rest] == ["running", "succeeded", None]
