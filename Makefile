@@ -1,12 +1,13 @@
 # Every target does all of its own set-up, in .venv; see dev/.
 PYTHON ?= python3
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 BIN := .venv/bin
 COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra local
 PORTABLE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format lock clean dev-venv
+.PHONY: help run test bench check format lock clean dev-venv
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +22,9 @@ test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
 	@$(BIN)/python -m dev.browser
 	@$(BIN)/python -m dev.node
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: dev-venv  ## measure beside the peers, about an hour; BENCH_ARGS=--quick for a trial of three minutes
+	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m bench.run $(BENCH_ARGS)
 
 check: dev-venv  ## lint, format, types, import arrows
 	@$(BIN)/ruff check
@@ -38,7 +42,7 @@ lock: dev-venv  ## compile requirements.txt and requirements-dev.txt from pyproj
 	@$(COMPILE) --group dev -c requirements.txt $(PORTABLE) -o requirements-dev.txt
 
 clean:  ## remove everything that the targets made, the embedded server's data too
-	@rm -rf .venv var tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	@rm -rf .venv var bench/build tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

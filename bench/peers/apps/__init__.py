@@ -1,0 +1,1 @@
+"""What peers run: each in a process and virtualenv of its own; nothing imports them."""
