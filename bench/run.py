@@ -10,7 +10,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -94,17 +94,24 @@ def _read(arguments: Sequence[str]) -> argparse.Namespace:
 def _scenario(plan: Plan, name: str, before: list[Table]) -> list[Table]:
     """Run one scenario; print its tables as they come."""
     print(f"\n== {name}", file=sys.stderr, flush=True)
+    tables: list[Table] = []
     try:
-        if name == "g":
-            sizes = [table for table in before if table.key.removeprefix("a-").isdigit()]
-            tables = growth.measure(plan, sizes)
-        else:
-            tables = [table for measure in SCENARIOS[name] for table in measure(plan)]
+        for table in _measured(plan, name, before):
+            print(table.text(), flush=True)
+            tables.append(table)
     except NotMeasured as error:
-        tables = [Table(name, f"({name})", (), [Row("", {}, str(error))])]
-    for table in tables:
-        print(table.text(), flush=True)
+        tables.append(Table(name, f"({name})", (), [Row("", {}, str(error))]))
+        print(tables[-1].text(), flush=True)
     return tables
+
+
+def _measured(plan: Plan, name: str, before: list[Table]) -> Iterator[Table]:
+    """Give a scenario's tables one by one, as they are measured."""
+    if name == "g":
+        yield from growth.measure(plan, [table for table in before if table.key.removeprefix("a-").isdigit()])
+        return
+    for measure in SCENARIOS[name]:
+        yield from measure(plan)
 
 
 def _write(results: dict[str, Any], tables: list[Table], path: Path) -> None:
