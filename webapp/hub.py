@@ -5,6 +5,7 @@ they are for. Only the hub touches the registry of subscribers. It does not read
 """
 
 import logging
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -41,6 +42,7 @@ class Hub:
         self._registry = Registry()
         self._parking = Parking(self.ring, heartbeat_s, position=lambda: self._finished, on_gone=self.leave)
         self._ready = Event()
+        self.max_streams = sys.maxsize
         self.draining = False
         self.closed: Counter[str] = Counter()
 
@@ -148,6 +150,8 @@ class Hub:
         """Say why a stream that opened at *opened_at* may not go live now, if it may not."""
         if opened_at.token != self._token:
             return CloseReason.HISTORY
+        if len(self._registry) > self.max_streams:
+            return CloseReason.OVERLOADED  # many may have been let in while none of them was live yet
         return CloseReason.DRAINING if self.draining else None
 
     def _close_those_ahead(self) -> None:

@@ -168,7 +168,9 @@ class ParkedSubscriber(Subscriber):
 
     def _say_goodbye(self) -> None:
         """Write the end of the body and close, now or when the socket has taken it."""
-        last = frames.retry(frames.DRAIN_SPREAD) if self.closed is CloseReason.DRAINING else b""
+        last = (
+            frames.retry(frames.DRAIN_SPREAD) if self.closed is not None and self.closed.sends_away else b""
+        )
         if self.chunked:
             last = (frames.chunk(last) if last else b"") + frames.LAST_CHUNK
         self.leaving = True

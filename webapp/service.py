@@ -15,6 +15,7 @@ from tidings.process import configure
 from webapp.feed import Feed
 from webapp.hub import Hub
 from webapp.settings import ServiceSettings
+from webapp.shared_log import SharedLog
 
 EXTENSION: Final = "tidings"
 MAX_IN_GENERATORS: Final = 1_500
@@ -27,9 +28,10 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
-        self.max_streams = settings.max_streams
-        self.log: Log = configure(settings.log).log
+        configure(settings.log)
         self.hub = Hub(settings.ring_events, settings.heartbeat_s)
+        self.log = SharedLog(settings.log, lambda: self.hub.mark)
+        self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         self.feed = Feed(Log(settings.log, connections=3), self.hub)
         self.producer = Celery("tidings-web", broker=settings.log.broker_url)
@@ -47,7 +49,7 @@ class Service:
     def has_room(self) -> bool:
         """Tell whether this process can take another stream, parked or in a generator."""
         in_generators = len(self.hub) - self.hub.parked
-        return len(self.hub) < self.max_streams and in_generators < MAX_IN_GENERATORS
+        return len(self.hub) < self.hub.max_streams and in_generators < MAX_IN_GENERATORS
 
 
 def service() -> Service:

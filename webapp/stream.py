@@ -17,7 +17,6 @@ from webapp import frames
 from webapp.connection import Connection
 from webapp.hub import Hub
 from webapp.opening import Past, entry_chunks, opening_frames
-from webapp.subscriber import CloseReason
 from webapp.waiting import WaitingSubscriber
 
 logger = logging.getLogger(__name__)
@@ -82,7 +81,7 @@ def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) ->
             silent_since = time.monotonic()
         else:
             subscriber.wait(rest_s)
-    if subscriber.closed is CloseReason.DRAINING:
+    if subscriber.closed.sends_away:
         yield frames.retry(frames.DRAIN_SPREAD)
 
 

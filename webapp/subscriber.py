@@ -29,7 +29,13 @@ class CloseReason(StrEnum):
     DRAINING = "draining"
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
+    OVERLOADED = "overloaded"
     GONE = "gone"
+
+    @property
+    def sends_away(self) -> bool:
+        """Tell whether the browser is told to take its time before it comes back."""
+        return self in {CloseReason.DRAINING, CloseReason.OVERLOADED}
 
 
 class Subscriber:

@@ -40,7 +40,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
         self.service = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
         if self.service is None:
             return
-        self.service.max_streams = self._affordable(self.service.settings.max_streams)
+        self.service.hub.max_streams = self._affordable(self.service.settings.max_streams)
         if not self.cfg.is_ssl:
             self.wsgi = offer_connections(self.wsgi)
         self.service.start()
