@@ -120,9 +120,8 @@ class Hub:
         old = list(self._registry)
         self._token = mark.token
         self.ring.restart(mark.position)
-        self._finished = (
-            None  # a heartbeat would give those that are still to be closed an id of the new history
-        )
+        # Nobody beats meanwhile: those still to be closed must not be given an id of the new history.
+        self._finished = None
         _close(old, CloseReason.HISTORY)
         self._finished = mark.position
         self._ready.set()
