@@ -7,7 +7,7 @@ they are for. Only the hub touches the registry of subscribers. It does not read
 import logging
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import gevent
@@ -18,7 +18,7 @@ from tidings.entry import ERA, Entry
 from tidings.log import Mark
 from tidings.topics import Filter
 from webapp.connection import Connection
-from webapp.pace import Pace
+from webapp.pace import in_strides
 from webapp.page import Page
 from webapp.parked import ParkedSubscriber
 from webapp.parking import Parking
@@ -104,10 +104,15 @@ class Hub:
                 self._token = ""  # until `follow`: nothing that opened in the era before may join
                 self._close_those_ahead()
             self.ring.push(entry)
-        page, pace = Page(self.ring, before), Pace()
-        for subscriber in self._registry.wanting(entries):
-            self._deliver(subscriber, page)
-            pace.step()
+        page = Page(self.ring, before)
+        for group in in_strides(self._registry.wanting(entries)):
+            for subscriber in group:
+                try:
+                    subscriber.deliver(page)
+                except Exception:
+                    logger.exception("a stream failed and is ended; it takes nothing from the others")
+                    subscriber.close(CloseReason.GONE)
+                    self.leave(subscriber)
         # Only now may a heartbeat claim them (PARKING.md, 2: 1,927 heartbeats claimed too early).
         self._finished = entries[-1].cursor
 
@@ -136,15 +141,6 @@ class Hub:
             gevent.sleep(spread_s / SPREAD_STEPS)
         _close(list(self._registry), CloseReason.DRAINING)
 
-    def _deliver(self, subscriber: Subscriber, page: Page) -> None:
-        """Hand *page* over; a subscriber that fails at it is ended, and takes nothing from the others."""
-        try:
-            subscriber.deliver(page)
-        except Exception:
-            logger.exception("a stream failed and is ended")
-            subscriber.close(CloseReason.GONE)
-            self.leave(subscriber)
-
     def _refusal(self, opened_at: Mark) -> CloseReason | None:
         """Say why a stream that opened at *opened_at* may not go live now, if it may not."""
         if opened_at.token != self._token:
@@ -161,8 +157,7 @@ class Hub:
                 subscriber.close(CloseReason.HISTORY)
 
 
-def _close(subscribers: Iterable[Subscriber], reason: CloseReason) -> None:
-    pace = Pace()
-    for subscriber in subscribers:
-        subscriber.close(reason)
-        pace.step()
+def _close(subscribers: Sequence[Subscriber], reason: CloseReason) -> None:
+    for group in in_strides(subscribers):
+        for subscriber in group:
+            subscriber.close(reason)

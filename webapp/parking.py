@@ -16,7 +16,7 @@ import gevent
 from gevent import monkey
 
 from tidings.cursor import Cursor
-from webapp.pace import Pace
+from webapp.pace import in_strides
 from webapp.parked import ParkedSubscriber
 from webapp.ring import Ring
 from webapp.subscriber import CloseReason
@@ -131,13 +131,12 @@ class Parking:
                     self.drop(subscriber)
 
     def _turn_for_ever(self) -> None:
-        pace = Pace()
         while True:
             gevent.sleep(self._tick_s)
             self.tick += 1
-            for subscriber in self._due():
-                self._beat(subscriber)
-                pace.step()
+            for group in in_strides(self._due()):
+                for subscriber in group:
+                    self._beat(subscriber)
             self._cut_the_stuck()
             if self._failures:
                 logger.error("%d parked streams were dropped by an error", self._failures)

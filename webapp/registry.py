@@ -54,11 +54,10 @@ class Registry:
         topics = {topic for entry in entries for topic in entry.topics}
         topics |= {wildcard(topic) for topic in topics}
         topics.add(EVERYTHING)
-        found: dict[Subscriber, None] = {}
-        for topic in topics:
-            there = self._by_topic.get(topic)
-            if isinstance(there, set):
-                found.update(dict.fromkeys(there))
-            elif there is not None:
-                found[there] = None
-        return list(found)
+        found = [self._by_topic[topic] for topic in topics if topic in self._by_topic]
+        if len(found) == 1 and isinstance(found[0], set):
+            return list(found[0])  # the usual case of a broadcast: nobody is on two of the topics
+        each: dict[Subscriber, None] = {}
+        for there in found:
+            each.update(dict.fromkeys(there if isinstance(there, set) else (there,)))
+        return list(each)

@@ -31,8 +31,8 @@ def test_equal_filters_share_one_payload() -> None:
     page = page_of(make_entry(1), make_entry(2))
     again = Filter.of(["operations:op"])
 
-    assert page.payload(MINE, START, chunked=True) is page.payload(again, START, chunked=True)
-    assert page.payload(MINE, START, chunked=False) is page.payload(again, at(0), chunked=False)
+    assert page.payload(MINE, chunked=True) is page.payload(again, chunked=True)
+    assert page.payload(MINE, chunked=False) is page.payload(again, chunked=False)
 
 
 def test_different_filters_share_nothing() -> None:
@@ -45,7 +45,7 @@ def test_different_filters_share_nothing() -> None:
         Filter.of(["operations:op"], ["progress"]),
     ]
 
-    assert [places(page.payload(one, START, chunked=False).data) for one in wanted] == [
+    assert [places(page.payload(one, chunked=False).data) for one in wanted] == [
         [1, 3],
         [2],
         [1, 2, 3],
@@ -57,10 +57,10 @@ def test_frames_are_made_once_for_all_filters() -> None:
     """An event is framed, and put into its chunk, once for all the streams of a process."""
     entry = make_entry(1)
     page = page_of(entry)
-    page.payload(MINE, START, chunked=True)
+    page.payload(MINE, chunked=True)
     frame, chunk = entry.frame, entry.chunk
-    page.payload(Filter.of(()), START, chunked=True)
-    page.payload(Filter.of(["operations:*"]), START, chunked=False)
+    page.payload(Filter.of(()), chunked=True)
+    page.payload(Filter.of(["operations:*"]), chunked=False)
 
     assert entry.frame is frame
     assert entry.chunk is chunk
@@ -69,8 +69,8 @@ def test_frames_are_made_once_for_all_filters() -> None:
 def test_raw_and_chunked_forms_are_told_apart() -> None:
     """The chunked form is the raw one in chunks."""
     page = page_of(make_entry(1), make_entry(2))
-    raw = page.payload(MINE, START, chunked=False).data
-    chunked = page.payload(MINE, START, chunked=True).data
+    raw = page.payload(MINE, chunked=False).data
+    chunked = page.payload(MINE, chunked=True).data
 
     assert ChunkedBody().feed(chunked) == raw
     assert places(raw) == [1, 2]
@@ -80,10 +80,10 @@ def test_stream_ahead_of_the_page_is_given_the_rest() -> None:
     """A stream that has the beginning of a page gets what follows, and does not spoil it for others."""
     page = page_of(make_entry(1), make_entry(2), make_entry(3))
 
-    assert places(page.payload(MINE, at(2), chunked=False).data) == [3]
-    assert places(page.payload(MINE, START, chunked=False).data) == [1, 2, 3]
-    assert page.payload(MINE, at(3), chunked=False).data == b""
-    assert page.payload(MINE, at(9), chunked=False).data == b""
+    assert places(page.payload_after(at(2), MINE, chunked=False).data) == [3]
+    assert places(page.payload(MINE, chunked=False).data) == [1, 2, 3]
+    assert page.payload_after(at(3), MINE, chunked=False).data == b""
+    assert page.payload_after(at(9), MINE, chunked=False).data == b""
 
 
 def test_stream_behind_the_page_is_given_the_page() -> None:
@@ -94,16 +94,16 @@ def test_stream_behind_the_page_is_given_the_page() -> None:
         ring.push(make_entry(n))
     page = Page(ring, at(2))
 
-    assert places(page.payload(MINE, START, chunked=False).data) == [3]
+    assert places(page.payload(MINE, chunked=False).data) == [3]
 
 
 def test_found_also_has_what_is_not_shown() -> None:
     """What a filter leaves out is no bytes, but it is there for those who wait for an end."""
     progress = Filter.of(["operations:op"], types=["progress"])
-    payload = page_of(make_entry(1, "progress"), make_entry(2, "complete")).payload(
-        progress, START, chunked=False
-    )
+    payload = page_of(make_entry(1, "progress"), make_entry(2, "complete")).payload(progress, chunked=False)
 
     assert places(payload.data) == [1]
+    assert payload.last == at(1)
     assert [entry.cursor.n for entry in payload.shown] == [1]
     assert [entry.cursor.n for entry in payload.found] == [1, 2]
+    assert payload.ends
