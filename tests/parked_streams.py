@@ -4,6 +4,7 @@ Real kernel sockets and the real event loop, no server, no Redis: a test says ea
 """
 
 import gc
+import math
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -222,9 +223,11 @@ class ParkedStreams(_Streams):
 class HubStreams(_Streams):
     """A hub whose streams are parked the way a view does it."""
 
-    def __init__(self, *, ring_events: int = 10_000, heartbeat_s: float = NEVER_S) -> None:
+    def __init__(
+        self, *, ring_events: int = 10_000, heartbeat_s: float = NEVER_S, lifetime_s: float = math.inf
+    ) -> None:
         super().__init__()
-        self.hub = Hub(ring_events, heartbeat_s)
+        self.hub = Hub(ring_events, heartbeat_s, lifetime_s)
         self.mark = Mark("token", START)
         self.hub.start_over(self.mark)
 
@@ -256,6 +259,17 @@ class HubStreams(_Streams):
     def route(self, *entries: Entry) -> None:
         """Give the hub a page of the feed."""
         self.hub.route(entries)
+
+    @property
+    def tick(self) -> int:
+        """How far the wheel of heartbeats has turned."""
+        return self.hub._parking.tick  # noqa: SLF001 - no other way to see
+
+    def next_n(self) -> int:
+        """Give the number of the event that would follow."""
+        head = self.hub.ring.head
+        assert head is not None
+        return head.n + 1
 
 
 class BegunResponse:

@@ -19,8 +19,8 @@ from tidings.replay import Reset
 RETRY_MS: Final = (500, 1500)
 """Within DESIGN.md's two seconds to be back, and spread so that a fleet does not return in step."""
 
-DRAIN_SPREAD: Final = 4.0
-"""Streams that are sent away together come back over this many times the usual range."""
+AWAY_SPREAD: Final = 4.0
+"""Streams that are turned away together come back over this many times the usual range."""
 
 _ENDS_A_LINE = re.compile(r"[\r\n\0]")
 
@@ -84,7 +84,7 @@ def reset(reason: Reset, requested: str) -> bytes:
 def retry(spread: float = 1.0) -> bytes:
     """Tell the browser how long to wait before it comes back: drawn anew for each stream.
 
-    *spread* widens the range for streams that are all sent away at once.
+    *spread* widens the range for streams that are all turned away at once.
     """
     low, high = RETRY_MS
     wait_ms = random.randint(low, int(low + (high - low) * spread))  # noqa: S311 - jitter

@@ -5,7 +5,9 @@ they are for. Only the hub touches the registry of subscribers. It does not read
 """
 
 import logging
+import math
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
@@ -28,6 +30,8 @@ from webapp.subscriber import CloseReason, Subscriber
 
 SPREAD_STEPS: Final = 50
 """A drain sends streams away in so many groups: at 5 s one each tenth of a second."""
+LINGER_S: Final = 3.0
+"""A reader that is behind has so long to take the rest of its frame. Guessed: 51 KB at 17 KB/s."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,12 +39,15 @@ logger = logging.getLogger(__name__)
 class Hub:
     """One per process, for its life. Used by every greenlet of the process."""
 
-    def __init__(self, ring_events: int, heartbeat_s: float) -> None:
+    def __init__(self, ring_events: int, heartbeat_s: float, lifetime_s: float = math.inf) -> None:
         self.ring = Ring(ring_events)
+        self.lifetime_s = lifetime_s
         self._token = ""
         self._finished: Cursor | None = None
         self._registry = Registry()
-        self._parking = Parking(self.ring, heartbeat_s, position=lambda: self._finished, on_gone=self.leave)
+        self._parking = Parking(
+            self.ring, heartbeat_s, lifetime_s, position=lambda: self._finished, on_gone=self.leave
+        )
         self._ready = Event()
         self.max_streams = sys.maxsize
         self.draining = False
@@ -132,7 +139,10 @@ class Hub:
         self._ready.set()
 
     def drain(self, spread_s: float) -> None:
-        """End every stream, spread over *spread_s*, so that they do not all come back at once."""
+        """End every stream, spread over *spread_s*, so that they do not all come back at once.
+
+        Waits a little longer for readers that are behind to take the end of their bodies.
+        """
         self.draining = True
         leaving = list(self._registry)
         size = len(leaving) // SPREAD_STEPS + 1
@@ -140,6 +150,9 @@ class Hub:
             _close(leaving[first : first + size], CloseReason.DRAINING)
             gevent.sleep(spread_s / SPREAD_STEPS)
         _close(list(self._registry), CloseReason.DRAINING)
+        deadline = time.monotonic() + LINGER_S
+        while self.parked and time.monotonic() < deadline:
+            gevent.sleep(LINGER_S / SPREAD_STEPS)
 
     def _refusal(self, opened_at: Mark) -> CloseReason | None:
         """Say why a stream that opened at *opened_at* may not go live now, if it may not."""

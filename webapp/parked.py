@@ -5,6 +5,7 @@ take is the rest of one frame here; all that follows it waits in the ring, and i
 there when the socket is writable again.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -30,12 +31,14 @@ class ParkedSubscriber(Subscriber):
 
     ``tail`` is what is left of a frame that the socket took in part. A stream is *chasing*
     while it has a tail, or has not caught up with the ring: then pages pass it by, and
-    `catch_up` reads the ring for it.
+    `catch_up` reads the ring for it. ``leaving``: all that it still has to be written is the
+    end of its body. ``heard_at``, ``progressed_at`` and ``ends_at`` are ticks of the parking.
     """
 
     __slots__ = (
         "chasing",
         "chunked",
+        "ends_at",
         "fd",
         "heard_at",
         "leaving",
@@ -55,6 +58,7 @@ class ParkedSubscriber(Subscriber):
         self.tail = b""
         self.chasing = True
         self.heard_at = self.progressed_at = parking.tick
+        self.ends_at = math.inf
         self.stray = 0
         self.leaving = False
 
@@ -98,7 +102,7 @@ class ParkedSubscriber(Subscriber):
         while self.fd >= 0:
             behind = self.position
             waiting = self.take(self.parking.ring)
-            if self.fd < 0:
+            if self.fd < 0 or self.leaving:
                 return
             if not waiting:
                 self._stand_still()
@@ -121,12 +125,14 @@ class ParkedSubscriber(Subscriber):
     def close(self, reason: CloseReason) -> None:
         """End the stream; its own operation's end is said first, even to a reader that is behind."""
         super().close(reason)
-        if self.fd < 0 or (self.chasing and self.closed is CloseReason.FINISHED):
+        if self.fd < 0 or self.leaving or (self.chasing and self.closed is CloseReason.FINISHED):
             return
-        if self.chasing:
-            self.parking.drop(self)  # in the middle of a frame, perhaps: there is no proper end to write
-        else:
-            self._say_goodbye()
+        self._say_goodbye()
+
+    def lose(self, reason: CloseReason = CloseReason.GONE) -> None:
+        """End the stream without a word: nobody reads it."""
+        super().close(reason)
+        self.parking.drop(self)
 
     def hear(self) -> None:
         """Read and drop what the client says; its end of file, or too much of it, ends the stream."""
@@ -138,7 +144,7 @@ class ParkedSubscriber(Subscriber):
             said = b""
         self.stray += len(said)
         if not said or self.stray > MAX_STRAY_BYTES:
-            self._lose()
+            self.lose()
 
     def _send(self, data: bytes, entries: Sequence[Entry] = ()) -> bool:
         """Write *data*, the frames of *entries*; tell whether the socket took it all."""
@@ -159,7 +165,7 @@ class ParkedSubscriber(Subscriber):
         """Say how much a socket took that raised *error*: nothing for now, or, gone, less than that."""
         if isinstance(error, BlockingIOError):
             return 0
-        self._lose()
+        self.lose()
         return -1
 
     def _keep_rest(self, data: bytes, written: int, entries: Sequence[Entry]) -> None:
@@ -191,19 +197,14 @@ class ParkedSubscriber(Subscriber):
             self._say_goodbye()
 
     def _say_goodbye(self) -> None:
-        """Write the end of the body and close, now or when the socket has taken it."""
-        last = (
-            frames.retry(frames.DRAIN_SPREAD) if self.closed is not None and self.closed.sends_away else b""
-        )
+        """Finish the frame that was cut, end the body and close, now or when the socket has taken it."""
+        last = self.farewell()
         if self.chunked:
             last = (frames.chunk(last) if last else b"") + frames.LAST_CHUNK
+        last, self.tail = self.tail + last, b""
         self.leaving = True
         if not last or self._send(last):
             self.parking.drop(self)
-
-    def _lose(self) -> None:
-        super().close(CloseReason.GONE)
-        self.parking.drop(self)
 
 
 def _first(entries: list[Entry], size_bytes: int) -> list[Entry]:

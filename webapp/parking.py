@@ -7,9 +7,11 @@ greenlet; what it calls never blocks.
 
 import _socket
 import logging
+import math
 import random
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import gevent
@@ -19,10 +21,12 @@ from tidings.cursor import Cursor
 from webapp.pace import in_strides
 from webapp.parked import ParkedSubscriber
 from webapp.ring import Ring
-from webapp.subscriber import CloseReason
+from webapp.subscriber import CloseReason, draw_lifetime
 
 SLOTS: Final = 60
 """Slots of the heartbeat wheel: one turns a sixtieth of the interval, 0.25 s of 15."""
+SILENT_SLOTS: Final = SLOTS - SLOTS // 4
+"""A stream that has been silent for so many slots may beat."""
 STUCK_S: Final = 8.0
 """A reader that has taken nothing for so long is cut: within the 10 s of DESIGN.md, 5.6."""
 _GONE: Final = select.EPOLLIN | select.EPOLLRDHUP
@@ -34,13 +38,15 @@ logger = logging.getLogger(__name__)
 class Parking:
     """All parked streams of one process, for its life. Owns their descriptors.
 
-    *on_gone* is told of each stream that has ended; *position* says what heartbeats may claim.
+    A stream is ended when it has been open for 80 to 100 % of *lifetime_s*, looked at once a
+    heartbeat. *on_gone* is told of each stream that has ended; *position* says what heartbeats may claim.
     """
 
     def __init__(
         self,
         ring: Ring,
         heartbeat_s: float,
+        lifetime_s: float = math.inf,
         *,
         position: Callable[[], Cursor | None],
         on_gone: Callable[[ParkedSubscriber], None],
@@ -48,6 +54,7 @@ class Parking:
         self.ring = ring
         self.tick = 0
         self._tick_s = heartbeat_s / SLOTS
+        self._lifetime_s = lifetime_s
         self._position = position
         self._on_gone = on_gone
         self._by_fd: dict[int, ParkedSubscriber] = {}
@@ -65,14 +72,15 @@ class Parking:
         self._start()
         # Heartbeats of streams that came together are spread over the interval.
         subscriber.heard_at = self.tick - random.randrange(SLOTS)  # noqa: S311 - jitter
+        subscriber.ends_at = self.tick + draw_lifetime(self._lifetime_s) / self._tick_s
         self._by_fd[subscriber.fd] = subscriber
         self._chasing.add(subscriber)
         self._epoll_set().register(subscriber.fd, _GONE)
         self._wheel[subscriber.heard_at % SLOTS].append(subscriber)
 
     def chase(self, subscriber: ParkedSubscriber, *, progressed: bool) -> None:
-        """Have *subscriber* catch up when its socket is writable."""
-        if progressed or not subscriber.chasing:
+        """Have *subscriber* catch up when its socket is writable; one that leaves has no time but this."""
+        if not subscriber.chasing or (progressed and not subscriber.leaving):
             subscriber.progressed_at = self.tick
         subscriber.chasing = True
         self._chasing.add(subscriber)
@@ -89,10 +97,12 @@ class Parking:
         fd, subscriber.fd = subscriber.fd, -1
         if fd < 0:
             return
-        self._epoll_set().unregister(fd)  # before the close: a copy in a child would keep it there for ever
-        del self._by_fd[fd]
+        self._by_fd.pop(fd, None)
         self._chasing.discard(subscriber)
-        _socket.close(fd)  # gevent's os.close would only defer it
+        with suppress(OSError):  # whatever it is, we are done with it
+            self._epoll_set().unregister(fd)  # before the close: a child's copy would keep it there for ever
+        with suppress(OSError):
+            _socket.close(fd)  # gevent's os.close would only defer it
         self._on_gone(subscriber)
 
     def _epoll_set(self) -> Any:
@@ -126,9 +136,7 @@ class Parking:
                 if events & select.EPOLLOUT and subscriber.fd >= 0:
                     subscriber.catch_up()
             except Exception:  # noqa: BLE001 - the top of a supervised loop, which may not even log
-                self._failures += 1
-                if subscriber is not None:
-                    self.drop(subscriber)
+                self._give_up(subscriber)
 
     def _turn_for_ever(self) -> None:
         while True:
@@ -136,23 +144,27 @@ class Parking:
             self.tick += 1
             for group in in_strides(self._due()):
                 for subscriber in group:
-                    self._beat(subscriber)
+                    self._attend(subscriber)
             self._cut_the_stuck()
-            if self._failures:
-                logger.error("%d parked streams were dropped by an error", self._failures)
-                self._failures = 0
+            self._look_after_the_watcher()
 
-    def _beat(self, subscriber: ParkedSubscriber) -> None:
+    def _attend(self, subscriber: ParkedSubscriber) -> None:
+        """End a stream that has been open for long enough; have any other say that it lives."""
         position = self._position()
         try:
-            if position is not None:
+            if self.tick >= subscriber.ends_at:
+                subscriber.close(CloseReason.LIFETIME)
+            elif position is not None:
                 subscriber.beat(position)
-        except Exception:  # noqa: BLE001 - counted, and said below
-            self._failures += 1
-            self.drop(subscriber)
+        except Exception:  # noqa: BLE001 - counted, and said by `_look_after_the_watcher`
+            self._give_up(subscriber)
 
     def _due(self) -> list[ParkedSubscriber]:
-        """Turn the wheel one slot; give the streams that have been silent for the whole interval."""
+        """Turn the wheel one slot; give the streams that have been silent, or open, for long enough.
+
+        Each passes once an interval at least. One that has spoken passes again when it will have been
+        silent for all of it, or up to a quarter less: those that spoke together do not beat together.
+        """
         slot = self.tick % SLOTS
         passing, self._wheel[slot] = self._wheel[slot], []
         due = []
@@ -160,13 +172,34 @@ class Parking:
             if subscriber.fd < 0:
                 continue
             silent = self.tick - subscriber.heard_at
-            if silent >= SLOTS:
+            rest = SLOTS
+            if silent >= SILENT_SLOTS or self.tick >= subscriber.ends_at:
                 due.append(subscriber)
-            self._wheel[slot if silent >= SLOTS else subscriber.heard_at % SLOTS].append(subscriber)
+            else:
+                rest = random.randint(SILENT_SLOTS, SLOTS) - silent  # noqa: S311 - jitter
+            self._wheel[(slot + rest) % SLOTS].append(subscriber)
         return due
 
     def _cut_the_stuck(self) -> None:
         oldest = self.tick - STUCK_S / self._tick_s
         for subscriber in [stuck for stuck in self._chasing if stuck.progressed_at < oldest]:
-            subscriber.close(CloseReason.STUCK)
-            self.drop(subscriber)
+            try:
+                subscriber.lose(CloseReason.STUCK)
+            except Exception:  # noqa: BLE001 - counted, and said by `_look_after_the_watcher`
+                self._give_up(subscriber)
+
+    def _give_up(self, subscriber: ParkedSubscriber | None) -> None:
+        """Count a failure and drop its stream; a drop that fails too has let go of the descriptor."""
+        self._failures += 1
+        if subscriber is not None:
+            with suppress(Exception):
+                self.drop(subscriber)
+
+    def _look_after_the_watcher(self) -> None:
+        """Say what failed since the last turn; start the watcher again if gevent has stopped it."""
+        if self._failures:
+            logger.error("%d parked streams were dropped by an error", self._failures)
+            self._failures = 0
+        if not self._watcher.active:
+            logger.error("the watcher of parked streams had stopped, and starts again")
+            self._watcher.start(self._look)

@@ -29,7 +29,7 @@ class Service:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
         configure(settings.log)
-        self.hub = Hub(settings.ring_events, settings.heartbeat_s)
+        self.hub = Hub(settings.ring_events, settings.heartbeat_s, settings.lifetime_s)
         self.log = SharedLog(settings.log, lambda: self.hub.mark)
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.

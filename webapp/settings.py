@@ -14,6 +14,8 @@ from tidings.errors import SettingsError
 from tidings.settings import AtLeastOne, Positive, Settings, env, read_settings
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+DrainSeconds = Annotated[float, Meta(gt=0, le=12)]
+"""Of gunicorn's graceful_timeout, 20 s, some 6 s go to the rest (webapp.worker, LINGER_S in webapp.hub)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +28,11 @@ class ServiceSettings:
     web_concurrency: AtLeastOne = env("WEB_CONCURRENCY", 2)
     auth: Literal["required", "open"] = env("TIDINGS_AUTH", "required")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
+    lifetime_s: Positive = env("TIDINGS_STREAM_LIFETIME_S", 3_600.0)
     max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)
     max_topics: AtLeastOne = env("TIDINGS_MAX_TOPICS", 64)
     max_body_bytes: AtLeastOne = env("TIDINGS_MAX_BODY_BYTES", 65_536)
-    drain_s: Positive = env("TIDINGS_DRAIN_S", 5.0)
+    drain_s: DrainSeconds = env("TIDINGS_DRAIN_S", 5.0)
     ring_events: AtLeastOne = env("TIDINGS_RING_EVENTS", 10_000)
 
     @classmethod

@@ -17,6 +17,7 @@ from webapp import frames
 from webapp.connection import Connection
 from webapp.hub import Hub
 from webapp.opening import Past, entry_chunks, opening_frames
+from webapp.subscriber import CloseReason, draw_lifetime
 from webapp.waiting import WaitingSubscriber
 
 logger = logging.getLogger(__name__)
@@ -68,9 +69,14 @@ def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
 def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) -> Iterator[bytes]:
     """Yield what comes, and a heartbeat after each silence, until the subscriber is closed."""
     silent_since = time.monotonic()
+    ends_at = silent_since + draw_lifetime(hub.lifetime_s)
     while subscriber.closed is None:
+        now = time.monotonic()
+        if now >= ends_at:
+            subscriber.close(CloseReason.LIFETIME)
+            break
         entries = subscriber.take(hub.ring)
-        rest_s = silent_since + heartbeat_s - time.monotonic()
+        rest_s = silent_since + heartbeat_s - now
         if entries:
             yield from entry_chunks(iter(entries))
             silent_since = time.monotonic()
@@ -80,11 +86,11 @@ def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) ->
             yield frames.heartbeat(subscriber.position)
             silent_since = time.monotonic()
         else:
-            subscriber.wait(rest_s)
-    if subscriber.closed.sends_away:
-        yield frames.retry(frames.DRAIN_SPREAD)
+            subscriber.wait(min(rest_s, ends_at - now))
+    if farewell := subscriber.farewell():
+        yield farewell
 
 
 def sent_away() -> Iterator[bytes]:
     """Yield the body for a stream that cannot be served now: when to come back, and no more."""
-    yield frames.retry(frames.DRAIN_SPREAD)
+    yield frames.retry(frames.AWAY_SPREAD)

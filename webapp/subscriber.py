@@ -6,6 +6,7 @@ for a slow reader waits in the ring, once for all. A reader that falls behind th
 closed, and its resume says the rest.
 """
 
+import random
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
@@ -13,11 +14,15 @@ from typing import Final
 from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.topics import Filter
+from webapp import frames
 from webapp.page import Page
 from webapp.ring import Ring
 
 MAX_WAITING_BYTES: Final = 65_536
 """What may wait for one reader before its progress is conflated (DESIGN.md, 5.6)."""
+
+SHORTEST_LIFE: Final = 0.8
+"""Of the longest: streams that came together do not all go together (mercure does the same)."""
 
 
 class CloseReason(StrEnum):
@@ -27,15 +32,12 @@ class CloseReason(StrEnum):
     LAGGED = "lagged"
     STUCK = "stuck"
     DRAINING = "draining"
+    LIFETIME = "lifetime"
+    """It was open for as long as streams may be: whoever is still there comes back at once."""
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
     OVERLOADED = "overloaded"
     GONE = "gone"
-
-    @property
-    def sends_away(self) -> bool:
-        """Tell whether the browser is told to take its time before it comes back."""
-        return self in {CloseReason.DRAINING, CloseReason.OVERLOADED}
 
 
 class Subscriber:
@@ -61,6 +63,16 @@ class Subscriber:
     def close(self, reason: CloseReason) -> None:
         """Have the stream end, for the first *reason* given. Never blocks."""
         self.closed = self.closed or reason
+
+    def farewell(self) -> bytes:
+        """Give what the browser is told before the end of the body: when to come back, if it is sent away.
+
+        A drain is spread over some seconds as it is. Those that find no room come back to the same
+        full process, all at once if they were cut at once.
+        """
+        if self.closed is CloseReason.DRAINING:
+            return frames.retry()
+        return frames.retry(frames.AWAY_SPREAD) if self.closed is CloseReason.OVERLOADED else b""
 
     def take(self, ring: Ring) -> list[Entry]:
         """Take what has come since the last time, and stand at the ring's head. Never blocks.
@@ -91,3 +103,8 @@ def conflate(entries: list[Entry]) -> list[Entry]:
     """Keep of each operation's progress only the newest, at its own place, and everything else."""
     newest = {entry.operation_id: entry for entry in entries if entry.type == "progress"}
     return [entry for entry in entries if entry.type != "progress" or newest[entry.operation_id] is entry]
+
+
+def draw_lifetime(longest_s: float) -> float:
+    """Draw how many seconds one stream may be open."""
+    return longest_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311 - jitter

@@ -28,12 +28,14 @@ from tests.parked_streams import (
     run_until,
 )
 from tidings.cursor import Cursor
+from tidings.entry import Entry
 from tidings.log import Mark
 from tidings.topics import Filter
+from webapp.hub import LINGER_S
 from webapp.pace import STRIDE
 from webapp.page import Page
 from webapp.parked import MAX_STRAY_BYTES, ParkedSubscriber
-from webapp.parking import SLOTS, STUCK_S
+from webapp.parking import SILENT_SLOTS, SLOTS, STUCK_S
 from webapp.subscriber import CloseReason, Subscriber
 from webapp.waiting import WaitingSubscriber
 
@@ -265,8 +267,18 @@ class FailingToBeat(ParkedSubscriber):
         raise RuntimeError("a fault")
 
 
-class FailingToTake(Subscriber):
+class FailingToGo(ParkedSubscriber):
     """A stream with a third fault."""
+
+    __slots__ = ()
+
+    def lose(self, reason: CloseReason = CloseReason.GONE) -> None:  # noqa: ARG002 - fails whatever it is
+        """Fail."""
+        raise RuntimeError("a fault")
+
+
+class FailingToTake(Subscriber):
+    """A stream with a fourth fault."""
 
     __slots__ = ()
 
@@ -288,6 +300,57 @@ def test_fault_in_a_callback_drops_that_stream_only(
         run_until(lambda other=other: other in streams.gone)  # type: ignore[misc]
         run_until(lambda: "1 parked streams were dropped by an error" in caplog.text)
         caplog.clear()
+
+
+def test_fault_while_dropping_is_nobody_elses_either(
+    streams: ParkedStreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A stream that cannot even be dropped without an error leaves the others watched."""
+
+    def fail(_: ParkedSubscriber) -> None:
+        raise RuntimeError("a fault")
+
+    told_of, streams.parking._on_gone = streams.parking._on_gone, fail  # noqa: SLF001 - a fault to be had
+    faulty = [streams.open(made=FailingToHear) for _ in range(3)]
+    for _, browser in faulty:
+        browser.connection.send(b"x")
+    run_until(lambda: all(browser.read() or browser.over for _, browser in faulty))
+    streams.parking._on_gone = told_of  # noqa: SLF001 - the end of the fault
+    other, leaving = streams.open()
+    leaving.connection.close()
+    run_until(lambda: other in streams.gone)
+
+    assert len(streams.parking) == 0
+    assert "had stopped" not in caplog.text
+
+
+def test_watcher_that_has_stopped_is_started_again(
+    streams: ParkedStreams, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever makes gevent stop the watcher of all sockets, within a tick it listens again, and says so."""
+    subscriber, browser = streams.open()
+    streams.parking._watcher.stop()  # noqa: SLF001 - what gevent does when a callback raises
+    browser.connection.send(b"x")
+    run_until(lambda: subscriber.stray == 1, timeout_s=10)
+
+    assert "had stopped" in caplog.text
+
+
+def test_fault_while_cutting_the_stuck_does_not_end_all_heartbeats(streams: ParkedStreams) -> None:
+    """Streams that fail as they are cut for taking nothing do not stop the wheel for the others."""
+    stuck, _ = streams.open(made=FailingToGo, send_buffer_bytes=LEAST_BUFFER_BYTES)
+    _, other = streams.open(Filter.of(["operations:other"]))
+    streams.route(make_entry(1, size_bytes=20_000))
+    assert stuck.chasing
+    streams.parking.tick += int(STUCK_S / QUICK_S * SLOTS)
+    run_until(lambda: stuck.fd < 0)
+    before = len(other.heartbeats)
+
+    def beaten() -> bool:
+        other.read_all()
+        return len(other.heartbeats) >= before + 2
+
+    run_until(beaten, timeout_s=10)
 
 
 def test_fault_in_a_heartbeat_does_not_end_all_heartbeats(streams: ParkedStreams) -> None:
@@ -425,8 +488,51 @@ def test_stream_that_spoke_beats_one_interval_later(streams: ParkedStreams) -> N
 
     # Only the first interval, which is not a whole one, may have had one before the first event.
     assert all(count <= 1 for count in early)
-    assert all(abs(ticks[0] - spoke_at - SLOTS) <= 2 for ticks in heard)
+    assert all(SILENT_SLOTS - 2 <= ticks[0] - spoke_at <= SLOTS + 2 for ticks in heard)
     assert all(browser.read_all() == [] and len(browser.heartbeats) >= 2 for browser in other)
+
+
+def test_streams_that_heard_the_same_event_do_not_beat_together(streams: ParkedStreams) -> None:
+    """The heartbeats that follow an event for all are spread over the last quarter of the interval."""
+    browsers = [streams.open(MINE)[1] for _ in range(300)]
+    run_until(lambda: streams.parking.tick > SLOTS)
+    streams.route(make_entry(1))
+    spoke_at = streams.parking.tick
+    for browser in browsers:
+        browser.read_all()
+    firsts = [ticks[0] - spoke_at for ticks in _listen(streams, browsers, 1)]
+
+    assert SILENT_SLOTS - 2 <= min(firsts) <= max(firsts) <= SLOTS + 2
+    assert max(firsts.count(tick) for tick in set(firsts)) < 60
+
+
+def test_streams_end_when_they_have_been_open_for_long_enough() -> None:
+    """Each stream ends properly once 80 to 100 % of its lifetime are over, whether it is silent or not."""
+    with HubStreams(heartbeat_s=QUICK_S, lifetime_s=4 * QUICK_S) as here:
+        silent = [here.open(Filter.of(["operations:other"])) for _ in range(50)]
+        busy = [here.open(MINE) for _ in range(50)]
+        ended_at: dict[Browser, int] = {}
+        said = 0
+
+        def over() -> bool:
+            nonlocal said
+            if here.hub.parked and here.tick // 7 > said:
+                said = here.tick // 7
+                here.route(make_entry(here.next_n()))
+            for browser in [*silent, *busy]:
+                browser.read_all()
+                if browser.over:
+                    ended_at.setdefault(browser, here.tick)
+            return len(ended_at) == 100
+
+        run_until(over, timeout_s=30)
+
+    assert said > 20
+    assert all(browser.body.complete and browser.parser.retry_ms is None for browser in ended_at)
+    assert 3.2 * SLOTS - 2 <= min(ended_at.values()) <= max(ended_at.values()) <= 5 * SLOTS + 2
+    assert len(set(ended_at.values())) > SLOTS // 4
+    assert all(_claims_hold(browser) for browser in ended_at)
+    assert here.hub.closed == {CloseReason.LIFETIME: 100}
 
 
 def _listen(streams: ParkedStreams, browsers: list[Browser], beats: int) -> list[list[int]]:
@@ -484,6 +590,109 @@ def test_drain_ends_every_stream_properly(here: HubStreams) -> None:
     assert waiting.closed is CloseReason.DRAINING
     assert here.hub.parked == 0
     assert here.hub.closed == {CloseReason.DRAINING: 121}
+
+
+def test_drain_lets_readers_that_are_behind_take_the_end_of_their_bodies(here: HubStreams) -> None:
+    """A browser that is behind when the drain ends its stream reads the rest of its frame, and the end."""
+    behind = here.open(MINE, send_buffer_bytes=LEAST_BUFFER_BYTES)
+    never = here.open(MINE, send_buffer_bytes=LEAST_BUFFER_BYTES)
+    here.route(make_entry(1, size_bytes=20_000))
+    drain = gevent.spawn(here.hub.drain, 0)
+    run_until(lambda: bool(here.hub.draining))
+    gevent.idle()
+    here.route(make_entry(2))
+    run_until(lambda: not behind.read() and behind.over)
+    run_until(drain.ready, timeout_s=10 * LINGER_S)
+
+    assert behind.places == [1]
+    assert behind.body.complete
+    assert behind.parser.retry_ms is not None
+    assert never.raw == b""
+    assert here.hub.parked == 1
+    never.connection.close()
+    run_until(lambda: here.hub.parked == 0)
+
+
+def test_reader_that_does_not_take_its_end_is_cut(streams: ParkedStreams) -> None:
+    """A reader that is ended while it is behind has eight seconds for the rest, however little it reads."""
+    leaving, browser = streams.open(send_buffer_bytes=LEAST_BUFFER_BYTES)
+    streams.route(make_entry(1, size_bytes=20_000))
+    leaving.close(CloseReason.LIFETIME)
+    for _ in range(3):
+        streams.parking.tick += int(STUCK_S / QUICK_S * SLOTS * 0.45)
+        browser.read(1_000)
+        leaving.catch_up()
+    run_until(lambda: leaving in streams.gone)
+
+    assert leaving.closed is CloseReason.LIFETIME
+
+
+@pytest.mark.parametrize("era", [ERA + 1, ERA - 1], ids=["a later era", "a clock that went back"])
+def test_nobody_beats_while_streams_of_a_lost_history_are_closed(era: int) -> None:
+    """Neither those that still wait to be closed, nor those that join meanwhile, get an id of the others'."""
+    with HubStreams(heartbeat_s=QUICK_S) as here:
+        browsers = [here.open(MINE) for _ in range(4 * STRIDE)]
+        new = Mark("other", Cursor(era, 0))
+        late: list[Browser] = []
+
+        class TakingLong(WaitingSubscriber):
+            """A stream whose end takes so long that another opens, and everybody could beat."""
+
+            __slots__ = ()
+
+            def close(self, reason: CloseReason) -> None:
+                super().close(reason)
+                here.mark = new
+                late.append(here.open(MINE))
+                tick = here.tick
+                run_until(lambda: here.tick > tick + 2 * SLOTS)
+
+        slow = TakingLong(MINE, START)
+        here.hub.join(slow, here.mark)
+        closing = gevent.spawn(here.hub.start_over, new)
+        run_until(closing.ready)
+        closing.get()
+        _listen_to(late, 1)
+        for browser in browsers:
+            browser.read_all()
+
+    assert slow.closed is CloseReason.HISTORY
+    assert all(browser.body.complete for browser in browsers)
+    assert _ids(browsers) <= {START.wire}
+    assert _ids(late) == {new.position.wire}
+
+
+def _listen_to(browsers: list[Browser], beats: int) -> None:
+    """Run until each of *browsers* has had so many heartbeats in all."""
+
+    def heard() -> bool:
+        for browser in browsers:
+            browser.read_all()
+        return all(len(browser.heartbeats) >= beats for browser in browsers)
+
+    run_until(heard)
+
+
+def _ids(browsers: list[Browser]) -> set[str]:
+    return {message.last_event_id for browser in browsers for message in browser.messages}
+
+
+def test_nobody_joins_between_an_era_and_its_token(here: HubStreams) -> None:
+    """From an era's first entry on, until the log has said its token, a stream that opens starts over."""
+    here.route(make_entry(1))
+    before = here.open(MINE)
+    here.route(new_era(at(1), ERA + 1))
+    between = here.open(MINE)
+    here.hub.follow("next")
+    here.mark = Mark("next", Cursor(ERA + 1, 0))
+    after = here.open(MINE)
+    here.route(Entry(Cursor(ERA + 1, 1), "status", make_entry(1).data, ("operations:op",)))
+
+    assert before.read_all() == after.read_all() == [1]
+    assert between.read_all() == []
+    assert between.over
+    assert between.body.complete
+    assert here.hub.closed == {CloseReason.HISTORY: 1}
 
 
 def test_stream_opened_in_another_life_of_the_log_is_sent_back(here: HubStreams) -> None:

@@ -214,6 +214,7 @@ def test_stream_behind_the_ring_is_lagged(streams: ParkedStreams) -> None:
         assert short.gone == [subscriber]
         assert subscriber.closed is CloseReason.LAGGED
         assert browser.over
+        assert browser.body.complete
         assert browser.places == list(range(1, len(browser.places) + 1))
         assert len(browser.places) <= last
 
@@ -441,17 +442,38 @@ def test_stream_sent_away_gets_a_proper_end(
     assert streams.gone == [subscriber]
 
 
-def test_blocked_stream_sent_away_is_cut_within_its_frame(streams: ParkedStreams) -> None:
-    """A browser in the middle of a frame gets no other bytes into it: its connection is cut there."""
-    subscriber, browser = streams.open(send_buffer_bytes=LEAST_BUFFER_BYTES)
-    block(streams, subscriber)
-    assert subscriber.tail
-    subscriber.close(CloseReason.DRAINING)
-    browser.read_all()
+@pytest.mark.parametrize("reason", [CloseReason.DRAINING, CloseReason.LIFETIME, CloseReason.HISTORY])
+@BOTH_FORMS
+def test_blocked_stream_that_is_ended_gets_the_rest_of_its_frame_and_a_proper_end(
+    streams: ParkedStreams, reason: CloseReason, *, chunked: bool
+) -> None:
+    """A browser in the middle of a frame gets all of it, then the end, and nothing that came later."""
+    subscriber, browser = streams.open(send_buffer_bytes=LEAST_BUFFER_BYTES, chunked=chunked)
+    last = block(streams, subscriber)
+    subscriber.close(reason)
+    streams.route(make_entry(last + 1))
+    subscriber.beat(at(last + 1))
+    let_read(subscriber, browser)
 
+    assert browser.read_all() == [1, 2]
     assert browser.over
-    assert not browser.body.complete
-    assert browser.parser.retry_ms is None
+    assert browser.body.complete is chunked
+    assert (browser.parser.retry_ms is not None) is (reason is CloseReason.DRAINING)
+    assert browser.heartbeats == []
+    assert streams.gone == [subscriber]
+
+
+def test_stream_that_has_lagged_at_its_hand_over_gets_a_proper_end() -> None:
+    """A stream whose opening took so long that the ring has passed it ends as HTTP asks."""
+    with ParkedStreams(ring_events=3) as short:
+        short.page(*(make_entry(n) for n in range(1, 11)))
+        subscriber, browser = short.open(after=START)
+        browser.read_all()
+
+        assert subscriber.closed is CloseReason.LAGGED
+        assert browser.over
+        assert browser.body.complete
+        assert browser.places == []
 
 
 def test_first_reason_to_end_stands(streams: ParkedStreams) -> None:

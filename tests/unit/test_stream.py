@@ -1,6 +1,7 @@
 """A stream's body on a hub that the test feeds: opening, live events, heartbeats, and each way to end."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from tidings.topics import Filter
 from webapp.hub import Hub
 from webapp.opening import Past
 from webapp.stream import Plan, sent_away, stream_frames
+from webapp.subscriber import CloseReason
 
 START = Mark("9:run", Cursor(9, 0))
 
@@ -213,6 +215,20 @@ def test_a_draining_stream_is_told_when_to_come_back(hub: Hub, turns: int) -> No
     hub.drain(0)
     (last,) = list(body)
     assert last.startswith(b"retry: ")
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_stream_ends_when_it_has_been_open_for_long_enough(hub: Hub, *, busy: bool) -> None:
+    """In the generator gear too, whether it has something to say or not."""
+    hub.lifetime_s = 0.2
+    body = stream_frames(hub, plan())
+    drawn(body)
+    started_at = time.monotonic()
+    for n, _ in enumerate(body, start=1):
+        if busy:
+            hub.route([entry(n)])
+    assert 0.15 < time.monotonic() - started_at < 10
+    assert hub.closed == {CloseReason.LIFETIME: 1}
 
 
 def test_a_body_that_is_thrown_away_leaves_the_hub(hub: Hub) -> None:

@@ -39,3 +39,11 @@ def test_problems_of_the_log_and_of_the_service_are_said_together() -> None:
         ServiceSettings.from_env({"PORT": "70000", "TIDINGS_AUTH": "none", "TIDINGS_LOG_EVENTS": "x"})
     starts = [problem.partition("=")[0].partition(" ")[0] for problem in caught.value.problems]
     assert sorted(starts) == ["PORT", "REDIS_URL", "TIDINGS_AUTH", "TIDINGS_LOG_EVENTS"]
+
+
+@pytest.mark.parametrize("drain_s", ["0", "12.5", "60"])
+def test_a_drain_must_leave_time_before_gunicorn_kills(drain_s: str) -> None:
+    """A drain that would outlast gunicorn's graceful_timeout is refused when the process starts."""
+    with pytest.raises(SettingsError, match="TIDINGS_DRAIN_S"):
+        ServiceSettings.from_env({**REDIS, "TIDINGS_DRAIN_S": drain_s})
+    assert ServiceSettings.from_env({**REDIS, "TIDINGS_DRAIN_S": "12"}).drain_s == 12
