@@ -1,6 +1,8 @@
 """Fixtures that all tests share: real servers, started here on free ports and ended here."""
 
 import itertools
+import random
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,52 @@ from tidings.reporter import Reporter
 from tidings.settings import Settings
 
 _namespaces = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the long runs (`make chaos`)."""
+    parser.addoption("--chaos", action="store_true", help="the fault tests in their long form")
+    parser.addoption(
+        "--seed", type=int, default=None, help="what chance begins with; drawn and printed if not given"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Draw the run's seed, unless it was given."""
+    if config.option.seed is None:
+        config.option.seed = random.SystemRandom().randrange(1_000_000)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the long runs have time for."""
+    if not config.option.chaos:
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Say the seed, so that a run can be had again."""
+    return f"--seed {config.option.seed}"
+
+
+@pytest.fixture(scope="session")
+def chaos(pytestconfig: pytest.Config) -> bool:
+    """Whether this is the long form of the fault tests."""
+    return bool(pytestconfig.option.chaos)
+
+
+@pytest.fixture
+def chance(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> random.Random:
+    """The chance of one test: the same for the same seed, whichever tests run beside it."""
+    return random.Random(f"{pytestconfig.option.seed} {request.node.name}")  # noqa: S311 - to be repeatable
+
+
+@pytest.fixture(scope="session")
+def many_descriptors() -> None:
+    """Let this process have as many connections as its hard limit allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @pytest.fixture(scope="session")

@@ -84,8 +84,12 @@ class Stack:
 
     def start_web(self) -> None:
         """Start gunicorn and wait until it can deliver."""
+        self.spawn_web()
+        wait_until(self.is_ready, timeout_s=START_S)
+
+    def spawn_web(self) -> None:
+        """Start gunicorn, as who restarts it when it is gone."""
         self.web = self._spawn("web", self._web_command)
-        wait_until(self._is_ready, timeout_s=START_S)
 
     def stop_web(self) -> None:
         """Stop gunicorn as a deploy would."""
@@ -169,7 +173,8 @@ class Stack:
                 command, cwd=ROOT, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
+        """Tell whether the service can deliver. Raises: AssertionError if gunicorn has ended."""
         if self.web is not None and self.web.poll() is not None:
             raise AssertionError(f"gunicorn ended:\n{self.output('web')}")
         with suppress(URLError, OSError):

@@ -4,8 +4,6 @@ Each way a stream can end that is nobody's fault but the house's, on a service a
 """
 
 import json
-import os
-import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -177,64 +175,3 @@ def test_emptied_redis_ends_streams_and_their_resume_says_so(own_redis: RedisSer
             operation.complete()
             assert rows(logged(again.read_to_end(READ_S))) == ["1"]
             assert again.messages[-1].type == "complete"
-
-
-def test_told_to_end_every_stream_is_told_too(own_redis: RedisServer, tmp_path: Path) -> None:
-    """On SIGTERM each stream gets a reconnection time and a proper end, and all processes go in time."""
-    stack = Stack(own_redis.url, tmp_path, web=2, worker=False)
-    with stack, ExitStack() as opened:
-        operation = stack.operation()
-        paths = [GLOBAL, f"/api/events/operations/{operation.id}"] * 5
-        streams = [opened.enter_context(stack.stream(path)) for path in paths]
-        for stream in streams:
-            opening_of(stream)
-        assert stack.web is not None
-        stack.web.send_signal(signal.SIGTERM)
-        operation.warning("row", "0")
-        for stream in streams:
-            before = len(stream.raw)
-            stream.read_to_end(READ_S)
-            assert stream.ended_cleanly
-            assert b"retry: " in stream.raw[before - 1 :]
-        assert stack.web.wait(DRAIN_S) == 0
-        cursors = [stream.last_event_id for stream in streams]
-        seen = [rows(stream.messages) for stream in streams]
-
-        stack.start_web()
-        for path, cursor, rows_before in zip(paths, cursors, seen, strict=True):
-            with stack.stream(path, Last_Event_ID=cursor) as again:
-                assert rows_before + rows(opening_of(again)) == ["0"]
-                assert "reset" not in {message.type for message in again.messages}
-
-
-def test_killed_web_process_costs_its_streams_nothing_but_a_reconnect(
-    own_redis: RedisServer, tmp_path: Path
-) -> None:
-    """When one web process is killed with -9, its streams resume on another and have every event once."""
-    with Stack(own_redis.url, tmp_path, web=2, worker=False) as stack, ExitStack() as opened:
-        operation = stack.operation()
-        path = f"/api/events/operations/{operation.id}?history=all"
-        streams: dict[HttpStream, int] = {}
-        while len(set(streams.values())) < 2:
-            others = set(stack.connections())
-            stream = opened.enter_context(stack.stream(path))
-            (server,) = {pid for inode, pid in stack.connections().items() if inode not in others}
-            streams[stream] = server
-            opening_of(stream)
-        for row in range(100):
-            operation.warning("row", str(row))
-        for stream in streams:
-            until_row(stream, 5)
-        os.kill(min(streams.values()), signal.SIGKILL)
-        for row in range(100, 200):
-            operation.warning("row", str(row))
-        operation.complete()
-
-        for stream, server in streams.items():
-            seen = logged(stream.read_to_end(READ_S))
-            if server == min(streams.values()):
-                assert not stream.ended_cleanly
-                with stack.stream(path, Last_Event_ID=stream.last_event_id) as again:
-                    seen += logged(again.read_to_end(READ_S), after=stream.last_event_id)
-            assert rows(seen) == [str(row) for row in range(200)]
-            assert [message.type for message in seen].count("complete") == 1

@@ -5,7 +5,6 @@ What streams tell is reported by the tests, so that each event is known beforeha
 """
 
 import json
-import os
 import resource
 import shutil
 import signal
@@ -24,7 +23,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from dev.redis_server import RedisServer
-from tests.http_stream import BodyEnd, HttpStream, get_json, open_stream
+from tests.http_stream import HttpStream, get_json, open_stream
 from tests.relay import Relay
 from tests.sse import Message, parse
 from tests.stack import READ_S, Stack, logged, place
@@ -477,109 +476,12 @@ def test_soft_descriptor_limit_is_raised(redis_server: RedisServer, tmp_path: Pa
     assert soft == hard
 
 
-def handed_over(streams: list[HttpStream]) -> None:
-    """Check that each of *streams* ends as HTTP asks, and was told when to come back."""
-    before = [stream.retry_ms for stream in streams]
-    for stream in streams:
-        stream.read_to_end(READ_S)
-    assert [stream.end for stream in streams] == [BodyEnd.COMPLETE] * len(streams)
-    assert all(stream.raw.count(b"retry: ") == 2 for stream in streams)
-    assert None not in before
-
-
-def test_term_hands_every_stream_over(redis_server: RedisServer, tmp_path: Path) -> None:
-    """On SIGTERM each stream is told when to come back and ends properly; the process is gone in time."""
-    with served(redis_server, tmp_path) as stack, ExitStack() as opened:
-        streams = opened_streams(stack, opened, 300)
-        assert stack.web is not None
-        stack.web.send_signal(signal.SIGTERM)
-        assert stack.web.wait(GONE_S) == 0
-        handed_over(streams)
-        assert "Traceback" not in stack.output("web")
-
-
 def test_term_with_nobody_there_is_quick(redis_server: RedisServer, tmp_path: Path) -> None:
     """A process without streams does not wait for any."""
     with served(redis_server, tmp_path) as stack:
         assert stack.web is not None
         stack.web.send_signal(signal.SIGTERM)
         assert stack.web.wait(GONE_S) == 0
-
-
-def test_hup_hands_every_stream_to_new_processes(redis_server: RedisServer, tmp_path: Path) -> None:
-    """On SIGHUP streams end as on TERM; browsers that return at once find new processes and all events."""
-    with served(redis_server, tmp_path, web=2) as stack, ExitStack() as opened:
-        streams = opened_streams(stack, opened, 100)
-        old = set(stack.web_pids())
-        assert stack.web is not None
-        operation = stack.operation()
-        stack.web.send_signal(signal.SIGHUP)
-        with ThreadPoolExecutor(len(streams)) as pool:
-            returning = [pool.submit(_come_back, stack, stream) for stream in streams]
-            for count in range(5):
-                warn(stack, operation, f"during{count}")
-            back = [opened.enter_context(future.result()) for future in returning]
-        handed_over(streams)
-        warn(stack, operation, "after")
-        for stream, later in zip(streams, back, strict=True):
-            until_warning(later, "after")
-            seen = codes(logged(stream.messages)) + codes(logged(later.messages, after=stream.last_event_id))
-            assert seen == [*(f"during{count}" for count in range(5)), "after"]
-
-        wait_until(lambda: not old & set(stack.web_pids()), timeout_s=READ_S)
-        assert all(later.end is BodyEnd.OPEN for later in back)
-        assert len(stack.connections()) == 100
-
-
-def _come_back(stack: Stack, stream: HttpStream) -> HttpStream:
-    """Wait for the end of *stream* and go on with it at once, not when it was told to."""
-    stream.read_to_end(READ_S)
-    return opened_stream(stack, GLOBAL, Last_Event_ID=stream.last_event_id)
-
-
-def test_lost_master_has_its_processes_drain(redis_server: RedisServer, tmp_path: Path) -> None:
-    """When gunicorn's master is killed, its processes hand their streams over and go."""
-    with served(redis_server, tmp_path, web=2) as stack, ExitStack() as opened:
-        streams = opened_streams(stack, opened, 50)
-        pids = stack.web_pids()
-        assert stack.web is not None
-        stack.web.kill()
-        stack.web.wait()
-        handed_over(streams)
-        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), timeout_s=READ_S)
-
-
-def test_killed_process_loses_nothing(redis_server: RedisServer, tmp_path: Path) -> None:
-    """Streams of a process that is killed are cut, and resume elsewhere with nothing missing or twice."""
-    with served(redis_server, tmp_path, web=2) as stack, ExitStack() as opened:
-        streams = opened_streams(stack, opened, 40)
-        while len(set(stack.connections().values())) < 2:
-            streams += opened_streams(stack, opened, 1)
-        operation = stack.operation()
-        warn(stack, operation, "before")
-        for stream in streams:
-            until_warning(stream, "before")
-        victim = stack.web_pids()[0]
-        os.kill(victim, signal.SIGKILL)
-        warn(stack, operation, "meanwhile")
-        cut = [stream for stream in streams if _is_cut(stream, "meanwhile")]
-        assert 0 < len(cut) < len(streams)
-        for stream in cut:
-            assert not stream.ended_cleanly
-            back = opened.enter_context(opened_stream(stack, GLOBAL, Last_Event_ID=stream.last_event_id))
-            warn(stack, operation, "after")
-            until_warning(back, "after")
-            seen = codes(logged(stream.messages)) + codes(logged(back.messages, after=stream.last_event_id))
-            assert seen[:2] == ["before", "meanwhile"]
-            assert set(seen[2:]) == {"after"}
-
-
-def _is_cut(stream: HttpStream, code: str) -> bool:
-    try:
-        until_warning(stream, code)
-    except EOFError:
-        return True
-    return False
 
 
 def test_cursors_of_heartbeats_are_true_under_load(parked: Stack) -> None:

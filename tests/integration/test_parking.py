@@ -529,7 +529,8 @@ def test_streams_end_when_they_have_been_open_for_long_enough() -> None:
 
     assert said > 20
     assert all(browser.body.complete and browser.parser.retry_ms is None for browser in ended_at)
-    assert 3.2 * SLOTS - 2 <= min(ended_at.values()) <= max(ended_at.values()) <= 5 * SLOTS + 2
+    assert 3.2 * SLOTS - 2 <= min(ended_at.values()) < 3.9 * SLOTS
+    assert max(ended_at.values()) <= 5 * SLOTS + 2
     assert len(set(ended_at.values())) > SLOTS // 4
     assert all(_claims_hold(browser) for browser in ended_at)
     assert here.hub.closed == {CloseReason.LIFETIME: 100}
@@ -602,6 +603,7 @@ def test_drain_lets_readers_that_are_behind_take_the_end_of_their_bodies(here: H
     gevent.idle()
     here.route(make_entry(2))
     run_until(lambda: not behind.read() and behind.over)
+    assert not drain.ready()
     run_until(drain.ready, timeout_s=10 * LINGER_S)
 
     assert behind.places == [1]
@@ -618,13 +620,17 @@ def test_reader_that_does_not_take_its_end_is_cut(streams: ParkedStreams) -> Non
     leaving, browser = streams.open(send_buffer_bytes=LEAST_BUFFER_BYTES)
     streams.route(make_entry(1, size_bytes=20_000))
     leaving.close(CloseReason.LIFETIME)
+    ended_at = streams.parking.tick
     for _ in range(3):
-        streams.parking.tick += int(STUCK_S / QUICK_S * SLOTS * 0.45)
-        browser.read(1_000)
-        leaving.catch_up()
+        streams.parking.tick += int(STUCK_S / QUICK_S * SLOTS * 0.4)
+        left = len(leaving.tail)
+        while leaving.fd >= 0 and len(leaving.tail) == left:
+            browser.read(1_000)
+            leaving.catch_up()
     run_until(lambda: leaving in streams.gone)
 
     assert leaving.closed is CloseReason.LIFETIME
+    assert streams.parking.tick - ended_at < STUCK_S / QUICK_S * SLOTS * 1.9
 
 
 @pytest.mark.parametrize("era", [ERA + 1, ERA - 1], ids=["a later era", "a clock that went back"])
