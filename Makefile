@@ -2,12 +2,14 @@
 PYTHON ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+CHAOS_ARGS ?=
+SOAK_ARGS ?=
 BIN := .venv/bin
 COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra local
 PORTABLE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench check format lock clean dev-venv
+.PHONY: help run test bench chaos soak check format lock clean dev-venv
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +27,13 @@ test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
 
 bench: dev-venv  ## measure beside the peers, about an hour; BENCH_ARGS=--quick for a trial of three minutes
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m bench.run $(BENCH_ARGS)
+
+# In the foreground of a leash, as `bench`: should make be killed, all that was started goes too.
+chaos: dev-venv  ## every fault test with many seeds, and everything at once; CHAOS_ARGS="--seed 7 --seeds 1 --minutes 2"
+	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m tests.chaos $(CHAOS_ARGS)
+
+soak: dev-venv  ## half an hour of browsers that come and go, and nothing left of them; SOAK_ARGS="--minutes 1"
+	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 check: dev-venv  ## lint, format, types, import arrows
 	@$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 import argparse
 import random
+import signal
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,8 +17,18 @@ class Finding:
     holds: bool
 
 
+def stop_on_term() -> None:
+    """Have SIGTERM, as make passes it on, end the run as Ctrl-C does: with all that it started."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 def options(about: str, *, minutes: float, streams: int) -> argparse.Namespace:
     """Read the command line: how long, how many streams, which seed."""
+    stop_on_term()
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--minutes", type=float, default=minutes)
     parser.add_argument("--streams", type=int, default=streams)

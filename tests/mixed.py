@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from dev.redis_server import RedisServer
 from tests.crowd import Browser, Crowd
-from tests.http_stream import post_json
+from tests.http_stream import get_json, post_json
 from tests.judge import KINDS, Judge, Verdict, whole_history
 from tests.long_run import Finding, conclude, options, say
 from tests.stack import Stack
@@ -40,6 +40,7 @@ PAUSE_S: Final = (2.0, 10.0)
 """Between the beginnings of two faults: many begin before the one before is over."""
 RECOVERY_S: Final = 120.0
 STUCK: Final = 10
+OVER: Final = frozenset({"succeeded", "failed", "cancelled"})
 SETTINGS: Final[dict[str, Any]] = {
     "TIDINGS_HEARTBEAT_S": "5",
     "TIDINGS_STREAM_LIFETIME_S": "180",
@@ -239,7 +240,7 @@ def open_browsers(crowd: Crowd, talk: Talk, streams: int) -> None:
         (STREAM, Filter.of(()), 0.0),
         (f"{STREAM}?topics={','.join(first)}", Filter.of(first), 0.0),
         (f"{STREAM}?types=warning,error,complete", Filter.of((), ["warning", "error", "complete"]), 0.0),
-        (f"{STREAM}?history=none", Filter.of(()), 0.1),
+        (f"{STREAM}?history=none", Filter.of(()), 0.3),
     ]
     for n, (path, wanted, pause_s) in enumerate(kinds):
         crowd.open(streams * (n + 1) // 4 - streams * n // 4, path, wanted, pause_s=pause_s)
@@ -250,6 +251,9 @@ def settle(world: World, talk: Talk) -> tuple[list[Entry], Verdict]:
     wait_until(_ready(world.stack), timeout_s=RECOVERY_S)
     talk.stop()
     assert world.stack.reporter.flush(RECOVERY_S)
+    running = set(world.started)
+    with suppress(AssertionError):  # what has not ended is said in the table
+        wait_until(lambda: _all_over(world.stack, running), timeout_s=RECOVERY_S)
     ended: dict[str, int] = {}
 
     def quiet() -> bool:
@@ -262,6 +266,15 @@ def settle(world: World, talk: Talk) -> tuple[list[Entry], Verdict]:
         wait_until(quiet, timeout_s=RECOVERY_S)
     history = whole_history(world.stack.log)
     return history, Judge(history).judge(world.crowd.browsers)
+
+
+def _all_over(stack: Stack, running: set[str]) -> bool:
+    """Take the operations that have ended out of *running*; tell whether none is left."""
+    for operation_id in list(running):
+        with suppress(OSError):
+            status = get_json(f"{stack.url}/api/operations/{operation_id}").body["operation"]["status"]
+            running -= {operation_id} if status in OVER else set()
+    return not running
 
 
 def _ready(stack: Stack) -> Callable[[], bool]:

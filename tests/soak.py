@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,8 @@ BEAT_S: Final = 1.0
 LEAVE: Final = 0.02
 """Of the streams, so many each second in each way: cut, gone properly, gone abruptly."""
 SLOW_S: Final = 0.5
+BURST: Final = 32
+"""Requests at a time, of which each needs a connection: twice what the pools of two processes hold."""
 MOST_GROWTH: Final = 0.02
 """Of a web process' memory over the whole time after the warm-up; what is left is malloc's. Guessed."""
 SETTINGS: Final[dict[str, Any]] = {
@@ -113,6 +116,7 @@ class Memory:
 
 def soak(stack: Stack, crowd: Crowd, churn: Churn, minutes: float) -> list[Finding]:
     """Warm up, look, go on for *minutes*, and look again."""
+    fill_the_pools(stack)
     live(stack, churn, minutes * WARM_UP, Memory())
     before = rest(stack, crowd)
     say(f"after the warm-up: {before}")
@@ -121,6 +125,15 @@ def soak(stack: Stack, crowd: Crowd, churn: Churn, minutes: float) -> list[Findi
     after = rest(stack, crowd)
     say(f"at the end: {after}")
     return [*compared(before, after), grown(memory, minutes)]
+
+
+def fill_the_pools(stack: Stack) -> None:
+    """Have each web process open all the connections to Redis that it may: they are kept, and are no leak."""
+    with ThreadPoolExecutor(BURST) as pool:
+        for _ in pool.map(
+            lambda n: get_json(f"{stack.url}/api/operations?limit={1 + n % 999}"), range(20 * BURST)
+        ):
+            pass
 
 
 def live(stack: Stack, churn: Churn, minutes: float, memory: Memory) -> None:
