@@ -3,12 +3,13 @@
 import itertools
 import random
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from dev.redis_server import RedisServer
+from tests.long_run import Figure
 from tests.stack import Stack
 from tidings.log import Log
 from tidings.reporter import Reporter
@@ -54,6 +55,20 @@ def chaos(pytestconfig: pytest.Config) -> bool:
 def chance(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> random.Random:
     """The chance of one test: the same for the same seed, whichever tests run beside it."""
     return random.Random(f"{pytestconfig.option.seed} {request.node.name}")  # noqa: S311 - to be repeatable
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """A way to say what was measured: at the end of a long run each figure is shown."""
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say the figures of a long run."""
+    passed = terminalreporter.stats.get("passed", []) if config.option.chaos else []
+    for report in passed:
+        for what, found in report.user_properties:
+            terminalreporter.write_line(f"{report.nodeid.rpartition('::')[2]}: {what}: {found}")
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,11 @@ import argparse
 import random
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+Figure = Callable[[str, object], None]
+"""Says what was measured and what was found (the fixture ``figure``)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import pytest
 from dev.redis_server import RedisServer
 from tests.crowd import Crowd
 from tests.judge import Judge, whole_history
+from tests.long_run import Figure
 from tests.private_network import private_network, silenced
 from tests.relay import Relay
 from tests.stack import READ_S, Stack
@@ -44,7 +45,7 @@ def network() -> Iterator[None]:
 
 
 def test_peers_that_fell_silent_are_cut(
-    network: None, own_redis: RedisServer, tmp_path: Path, *, chaos: bool
+    network: None, own_redis: RedisServer, tmp_path: Path, figure: Figure, *, chaos: bool
 ) -> None:
     """Half-open streams are cut, talking or quiet; nobody misses anything, once the lost have returned."""
     count = 1_000 if chaos else 50
@@ -72,6 +73,7 @@ def test_peers_that_fell_silent_are_cut(
             wait_until(lambda crowd=crowd: crowd.all_at(history[-1].cursor.wire), timeout_s=READ_S)  # type: ignore[misc]
             assert not Judge(history).judge(crowd.browsers).faults
         assert {len(browser.lives) for browser in others.browsers} == {1}
+        figure("half-open streams cut after", f"{took_s:.1f} s")
         assert took_s < (CUT_S + 1 if chaos else CUT_S + 1 + SLACK_S)
 
 
