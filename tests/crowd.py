@@ -387,13 +387,12 @@ def _read_head(head: bytes) -> tuple[int, ChunkedBody | SizedBody | UnframedBody
     return status, body_of(status, headers)
 
 
-def peak_and_mean(times: Iterable[float]) -> tuple[float, float]:
-    """Give the largest number of *times* within one second, and their mean a second from first to last."""
+def peak_second(times: Iterable[float]) -> int:
+    """Give the largest number of *times* that lie within one second, wherever it begins."""
     ordered = sorted(times)
-    first = 0
-    peak = 0
+    first = peak = 0
     for last, at in enumerate(ordered):
         while at - ordered[first] > 1:
             first += 1
         peak = max(peak, last - first + 1)
-    return float(peak), len(ordered) / max(ordered[-1] - ordered[0], 1.0)
+    return peak

@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 
 from dev.redis_server import RedisServer
-from tests.crowd import Browser, Crowd, Life, peak_and_mean
+from tests.crowd import Browser, Crowd, Life, peak_second
 from tests.http_stream import BodyEnd
 from tests.judge import Judge, Verdict, whole_history
 from tests.long_run import Figure
@@ -135,10 +135,10 @@ def assert_handed_over(lives: Sequence[Life]) -> None:
 
 
 def assert_spread(times: Sequence[float], *, drain_s: float) -> None:
-    """*times* lie over some seconds, the fullest of which has no more than twice the mean."""
-    peak, mean = peak_and_mean(times)
+    """No second has more than twice its share of *times*, were they even; late ones make no share smaller."""
+    share = len(times) / (drain_s + 1)
     assert max(times) - min(times) > drain_s / 2
-    assert peak <= 2 * mean, (peak, mean)
+    assert peak_second(times) <= 2 * share, (peak_second(times), share)
 
 
 def test_term_hands_every_stream_over(
@@ -176,7 +176,7 @@ def test_hup_moves_every_stream_to_new_processes(service: Stack, size: Size, fig
 
         assert_handed_over(firsts(here.crowd.browsers))
         returning = [browser.lives[1].began_at for browser in here.crowd.browsers]
-        figure("peak and mean of returns a second", "{:.0f} and {:.0f}".format(*peak_and_mean(returning)))
+        figure("returns in the fullest second", f"{peak_second(returning)} of {len(returning)}")
         assert_spread(returning, drain_s=5)
         assert {len(browser.lives) for browser in here.crowd.browsers} == {2}
         assert sum(browser.refused for browser in here.crowd.browsers) == 0
