@@ -2,9 +2,9 @@
 
 Real web processes and a worker, a thousand streams at a time. Of them some come back after a cut, some leave
 properly, some do not, some are slow, some watch one operation to its end. Descriptors, greenlets, registered
-streams, Redis connections and subscriptions must return to where they were after the warm-up (pools keep what
-they opened, up to their bound), and memory must not grow. Prints a line every so often and a table at the end;
-its exit status says whether all of it held.
+streams, Redis connections and subscriptions must return to where they were after the warm-up (pools keep
+what they opened, up to their bound), and memory must not grow. Prints a line every so often and a table at
+the end; its exit status says whether all of it held.
 """
 
 import random
@@ -34,8 +34,8 @@ LEAVE: Final = 0.02
 """Of the streams, so many each second in each way: cut, gone properly, gone abruptly."""
 SLOW_S: Final = 0.5
 MOST_GROWTH: Final = 0.05
-"""Of the web processes' memory over the whole time after the warm-up: bounded caches (a thousand filters) fill
-for some 20 minutes, and malloc keeps holes. 100 bytes lost with each connection would be 15 %. Guessed."""
+"""Of the web processes' memory over the whole time after the warm-up: bounded caches (a thousand filters)
+fill for some 20 minutes, malloc keeps holes. 100 bytes lost with each connection would be 15 %. Guessed."""
 POOLED: Final = 16
 """What two pools of eight connections to Redis may still open when more requests than ever meet."""
 SETTINGS: Final[dict[str, Any]] = {
