@@ -279,6 +279,7 @@ class BegunResponse:
         self.chunked = chunked
         self.headers: list[tuple[str, str]] = []
         self.headers_sent = True
+        self.status = "200 OK"
         self.response_length: int | None = None
         self.must_close = False
 

@@ -5,8 +5,8 @@ gives the entries in between, or says why they cannot be proved complete. Follow
 table of LOG.md (b), row by row. It does not know the ring of a web process, nor frames.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -40,14 +40,20 @@ class History(StrEnum):
 class Opening:
     """What a stream sends before it goes live, in this order: reset, states, entries.
 
-    ``position`` is where the stream stands after them; what is live follows it. ``entries``
-    reads Redis page by page as it is drawn from, and raises HistoryChanged or LogUnavailable.
+    ``position`` is where the stream stands after them; what is live follows it. Unless they are
+    ``at_hand``, ``entries`` reads Redis page by page as it is drawn from, and raises
+    HistoryChanged or LogUnavailable.
     """
 
     position: Cursor
-    entries: Iterator[Entry] = field(default_factory=lambda: iter(()))
+    entries: Iterable[Entry] = ()
     states: tuple[OperationState, ...] = ()
     reset: Reset | None = None
+
+    @property
+    def at_hand(self) -> bool:
+        """Tell whether all of it is in memory: drawing from it never blocks."""
+        return isinstance(self.entries, Sequence)
 
 
 class _Unprovable(Exception):

@@ -1,7 +1,8 @@
 """A request's connection under gunicorn, for a stream to take away from it.
 
-Takes gunicorn's response and socket, gives a descriptor, once. Afterwards gunicorn goes its
-normal way with a socket that is detached: closing that does nothing (PARKING.md, 1).
+Takes gunicorn's response and socket, gives a descriptor and the head of the response if that is
+still to be sent, once. Afterwards gunicorn goes its normal way with a socket that is detached:
+closing that does nothing (PARKING.md, 1).
 """
 
 import socket
@@ -31,14 +32,25 @@ class Connection:
 
     @property
     def can_be_taken(self) -> bool:
-        """Tell whether the body is ours to go on with: begun, and neither counted nor encoded by anybody."""
+        """Tell whether the body is ours to go on with: started, neither counted nor encoded by anybody."""
         response = self._response
         encoded = any(name.lower() == "content-encoding" for name, _ in response.headers)
-        return bool(response.headers_sent) and response.response_length is None and not encoded
+        return response.status is not None and response.response_length is None and not encoded
 
-    def take(self) -> tuple[int, bool]:
-        """Give the descriptor, and whether its body is chunked. Whoever takes it closes it."""
-        chunked: bool = self._response.chunked
-        self._response.chunked = False  # or gunicorn would write the end of the body
+    def take(self) -> tuple[int, bool, bytes]:
+        """Give the descriptor, whether its body is chunked, and the head if nothing was sent yet.
+
+        Whoever takes it writes the head before anything else, and closes the descriptor.
+        """
+        response = self._response
+        head = b"" if response.headers_sent else self._head()
+        response.headers_sent = True
+        chunked: bool = response.chunked
+        response.chunked = False  # or gunicorn would write the end of the body
         fd: int = self._socket.detach()
-        return fd, chunked
+        return fd, chunked, head
+
+    def _head(self) -> bytes:
+        response = self._response
+        lines = [*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers)]
+        return "".join([*lines, "\r\n"]).encode("latin-1")

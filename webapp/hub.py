@@ -19,6 +19,7 @@ from tidings.cursor import Cursor
 from tidings.entry import ERA, Entry
 from tidings.log import Mark
 from tidings.topics import Filter
+from webapp import frames
 from webapp.connection import Connection
 from webapp.pace import in_strides
 from webapp.page import Page
@@ -85,13 +86,24 @@ class Hub:
             self.closed[subscriber.closed or CloseReason.GONE] += 1
 
     def park(
-        self, connection: Connection, wanted: Filter, position: Cursor, opened_at: Mark, *, until_end: bool
+        self,
+        connection: Connection,
+        wanted: Filter,
+        position: Cursor,
+        opened_at: Mark,
+        *,
+        until_end: bool,
+        unsent: bytes = b"",
     ) -> None:
-        """Take a stream's socket over and carry the stream on from *position*. Does not switch greenlets."""
-        fd, chunked = connection.take()
+        """Take a stream's socket over and carry the stream on from *position*. Does not switch greenlets.
+
+        *unsent* is what the stream has to say up to there and gunicorn has not written.
+        """
+        fd, chunked, head = connection.take()
         subscriber = ParkedSubscriber(
             wanted, position, self._parking, fd, chunked=chunked, until_end=until_end
         )
+        subscriber.tail = head + (frames.chunk(unsent) if unsent and chunked else unsent)
         self._registry.add(subscriber)
         self._parking.park(subscriber)
         refusal = self._refusal(opened_at)

@@ -4,7 +4,7 @@ Takes what the browser said of its past, gives an `Opening`: from the ring where
 (which works with Redis away), else from the log by the resume table (`tidings.replay`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tidings.cursor import Cursor
@@ -44,7 +44,7 @@ def open_stream(log: Log, ring: Ring, feed: Mark, wanted: Filter, past: Past) ->
     cursor = past.cursor
     if cursor is not None:
         if ring.holds(cursor):
-            return Opening(max(cursor, feed.position), iter(ring.after(cursor, wanted)))
+            return Opening(max(cursor, feed.position), ring.after(cursor, wanted))
         return resume(log, wanted, cursor, feed)
     if past.requested:
         return start_over(log, wanted, feed, Reset.UNKNOWN_CURSOR)
@@ -72,7 +72,7 @@ def opening_frames(opening: Opening, wanted: Filter, past: Past) -> Iterator[byt
     yield frames.heartbeat(opening.position)
 
 
-def entry_chunks(entries: Iterator[Entry]) -> Iterator[bytes]:
+def entry_chunks(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Write *entries* as they come, some at a time."""
     return _chunks(frames.entry_frame(entry) for entry in entries)
 

@@ -203,6 +203,7 @@ class ParkedSubscriber(Subscriber):
             last = (frames.chunk(last) if last else b"") + frames.LAST_CHUNK
         last, self.tail = self.tail + last, b""
         self.leaving = True
+        last, self.tail = self.tail + last, b""  # refused at the hand-over, it has not said its opening
         if not last or self._send(last):
             self.parking.drop(self)
 

@@ -16,7 +16,7 @@ from tidings.topics import Filter
 from webapp import frames
 from webapp.connection import Connection
 from webapp.hub import Hub
-from webapp.opening import Past, entry_chunks, opening_frames
+from webapp.opening import CHUNK_BYTES, Past, entry_chunks, opening_frames
 from webapp.subscriber import CloseReason, draw_lifetime
 from webapp.waiting import WaitingSubscriber
 
@@ -47,16 +47,31 @@ def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
     Registers with the hub only once it is drawn from: a body that never is leaves nothing behind.
     """
     connection = plan.connect() if plan.connect else None
+    parks = connection is not None and connection.can_be_taken and not plan.over
+    keeps = CHUNK_BYTES if parks and plan.opening.at_hand else 0
+    unsent = bytearray()
     try:
-        yield from opening_frames(plan.opening, plan.wanted, plan.past)
+        for piece in opening_frames(plan.opening, plan.wanted, plan.past):
+            unsent += piece
+            if len(unsent) > keeps:
+                yield bytes(unsent)
+                unsent.clear()
     except (HistoryChanged, LogUnavailable) as error:
         logger.info("a stream ended in its opening: %s", error)
         return
     if plan.over:
         return
-    if connection is not None and connection.can_be_taken:
-        position = plan.opening.position
-        hub.park(connection, plan.wanted, position, plan.opened_at, until_end=plan.until_end)
+    if parks and connection is not None:
+        # A short opening is still unsent: it leaves with the head of the response in one write, and
+        # no greenlet can wait in it (PARKING.md, 1).
+        hub.park(
+            connection,
+            plan.wanted,
+            plan.opening.position,
+            plan.opened_at,
+            until_end=plan.until_end,
+            unsent=bytes(unsent),
+        )
         return
     subscriber = WaitingSubscriber(plan.wanted, plan.opening.position, until_end=plan.until_end)
     hub.join(subscriber, plan.opened_at)
