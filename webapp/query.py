@@ -1,12 +1,15 @@
 """What a request asks for, read out of its query and headers, checked.
 
-Takes the words of a URL, gives a filter and a past. Pure but for werkzeug's own types.
+Takes the words of a URL, gives what stream is asked for. Pure but for werkzeug's own types.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from werkzeug.datastructures import Headers, MultiDict
+from werkzeug.sansio.request import Request
 
 from tidings.cursor import Cursor
 from tidings.errors import InvalidValue
@@ -17,6 +20,32 @@ from webapp.opening import Past
 
 MAX_LIMIT: Final = 1_000
 Args = MultiDict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A stream that is asked for; ``topic`` is the one that its path names, empty for ``/stream``."""
+
+    wanted: Filter
+    past: Past
+    topic: str = ""
+
+    @property
+    def until(self) -> str:
+        """The operation with which the stream ends, if it is one operation's own."""
+        family, _, name = self.topic.partition(":")
+        return name if family == "operations" else ""
+
+
+def read_stream(topic: str, query: bytes, requested: str, max_topics: int) -> Asked:
+    """Read what stream is asked for; *requested* is the header ``Last-Event-ID``, which wins.
+
+    A malformed id in the URL is its author's mistake and refused; in the header it is a
+    browser's, which an error would silence for ever: that stream starts with a reset.
+    Raises: InvalidValue naming the parameter.
+    """
+    wanted, history, in_url = _read_query(topic, query, max_topics)
+    return Asked(wanted, Past(requested or in_url, history), topic)
 
 
 def read_filter(args: Args, topics: Iterable[str], max_topics: int) -> Filter:
@@ -32,20 +61,6 @@ def read_filter(args: Args, topics: Iterable[str], max_topics: int) -> Filter:
         if event_type not in TYPES:
             raise InvalidValue("types", f"of {', '.join(TYPES)}", event_type)
     return Filter.of(chosen, types, read_words(args, "kinds"))
-
-
-def read_past(args: Args, headers: Headers) -> Past:
-    """Read ``history`` and ``last_event_id``; the header ``Last-Event-ID`` wins.
-
-    A malformed id in the URL is its author's mistake and refused; in the header it is a
-    browser's, which an error would silence for ever: that stream starts with a reset.
-    Raises: InvalidValue naming the parameter.
-    """
-    history = _choice(args, "history", History, History.LATEST)
-    in_url = args.get("last_event_id", "")
-    if in_url:
-        Cursor.parse(in_url)
-    return Past(headers.get("Last-Event-ID", "") or in_url, history)
 
 
 def read_limit(args: Args, default: int) -> int:
@@ -75,6 +90,17 @@ def read_words(args: Args, name: str) -> list[str]:
     if name in args and "" in words:
         raise InvalidValue(name, "a comma-separated list without empty words", ",".join(words))
     return words
+
+
+@lru_cache(maxsize=256)  # those who come together mostly ask for the same; a query has at most 4 KB
+def _read_query(topic: str, query: bytes, max_topics: int) -> tuple[Filter, History, str]:
+    args = Request("GET", "http", None, "", "", query, Headers(), None).args
+    wanted = read_filter(args, (topic,) if topic else (), max_topics)
+    history = _choice(args, "history", History, History.LATEST)
+    in_url = args.get("last_event_id", "")
+    if in_url:
+        Cursor.parse(in_url)
+    return wanted, history, in_url
 
 
 def _choice(args: Args, name: str, choices: type[History], default: History) -> History:

@@ -58,10 +58,9 @@ class Ring:
         """Give what *wanted* asks for after *position*, in log order. The caller has asked `reaches`."""
         return [entry for entry in self.on(wanted.topics, position) if entry.is_for(wanted)]
 
-    def end_of(self, operation_id: str) -> Cursor | None:
-        """Give the place of an operation's terminal event, if it is here."""
-        last = next(reversed(self._by_topic.get(f"operations:{operation_id}", _NOTHING)), None)
-        return last.cursor if last is not None and last.ends_operation else None
+    def latest(self, topic: str) -> Entry | None:
+        """Give the latest entry on *topic*, a named one; None if none is here."""
+        return next(reversed(self._by_topic.get(topic, _NOTHING)), None)
 
     def on(self, topics: Sequence[str], position: Cursor) -> list[Entry]:
         """Give all entries after *position* that may be on *topics*; for a wildcard, all entries."""

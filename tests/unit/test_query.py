@@ -1,16 +1,17 @@
 """Queries: what a URL and its headers ask for, and which parameter a refusal names."""
 
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import pytest
-from werkzeug.datastructures import Headers, MultiDict
+from werkzeug.datastructures import MultiDict
 
 from tidings.cursor import Cursor
 from tidings.errors import InvalidValue
 from tidings.replay import History
 from tidings.topics import Filter
 from webapp.opening import Past
-from webapp.query import read_cursor, read_filter, read_limit, read_past
+from webapp.query import read_cursor, read_filter, read_limit, read_stream
 
 
 def args(*pairs: tuple[str, str]) -> MultiDict[str, str]:
@@ -18,9 +19,9 @@ def args(*pairs: tuple[str, str]) -> MultiDict[str, str]:
     return MultiDict(pairs)
 
 
-def header(value: str) -> Headers:
-    """Make the header that a browser sends when it comes back."""
-    return Headers([("Last-Event-ID", value)])
+def past(*pairs: tuple[str, str], header: str = "") -> Past:
+    """Read the past of a stream from its query and the header that a browser sends when it comes back."""
+    return read_stream("", urlencode(pairs).encode(), header, 9).past
 
 
 def test_words_come_by_commas_and_by_repetition() -> None:
@@ -41,7 +42,7 @@ def test_words_come_by_commas_and_by_repetition() -> None:
 def test_nothing_asked_for_is_everything() -> None:
     """A bare URL is the global stream with the latest state."""
     assert read_filter(args(), (), 9) == Filter()
-    assert read_past(args(), Headers()) == Past("", History.LATEST)
+    assert past() == Past("", History.LATEST)
     assert read_limit(args(), 100) == 100
     assert read_cursor(args(), "after") is None
 
@@ -80,28 +81,27 @@ def test_a_wrong_filter_names_its_parameter_and_what_is_allowed(pair: tuple[str,
 @pytest.mark.parametrize("history", list(History))
 def test_a_history_is_one_of_three(history: History) -> None:
     """Each is taken by its name, and another names them."""
-    assert read_past(args(("history", history.value)), Headers()).history is history
+    assert past(("history", history.value)).history is history
     with pytest.raises(InvalidValue, match="none, latest, all") as caught:
-        read_past(args(("history", history.value.upper())), Headers())
+        past(("history", history.value.upper()))
     assert caught.value.field == "history"
 
 
 def test_the_header_wins_over_the_url() -> None:
     """A browser that comes back knows better than the URL that it was once given."""
-    past = read_past(args(("last_event_id", "evt_1-1")), header("evt_2-2"))
-    assert past.cursor == Cursor(2, 2)
-    assert read_past(args(("last_event_id", "evt_1-1")), Headers()).cursor == Cursor(1, 1)
-    assert read_past(args(("last_event_id", "evt_1-1")), header("")).cursor == Cursor(1, 1)
+    in_url = ("last_event_id", "evt_1-1")
+    assert past(in_url, header="evt_2-2").cursor == Cursor(2, 2)
+    assert past(in_url).cursor == Cursor(1, 1)
 
 
 @pytest.mark.parametrize("value", ["nonsense", "17", "evt_1", "evt_01-1", "é"])
 def test_a_malformed_id_is_refused_in_the_url_and_taken_from_the_header(value: str) -> None:
     """A browser that got an error would never come back, so it gets a reset instead."""
     with pytest.raises(InvalidValue) as caught:
-        read_past(args(("last_event_id", value)), Headers())
+        past(("last_event_id", value))
     assert caught.value.field == "last_event_id"
-    past = read_past(args(), header(value))
-    assert (past.requested, past.cursor) == (value, None)
+    malformed = past(header=value)
+    assert (malformed.requested, malformed.cursor) == (value, None)
 
 
 @pytest.mark.parametrize("value", ["0", "1001", "-1", "1.5", "ten", "\uff11", "1" * 5_000, " 1", "99999"])
@@ -130,8 +130,8 @@ def test_a_cursor_is_refused_by_its_parameters_name() -> None:
     [
         lambda text: read_filter(args(("topics", text)), (), 9),
         lambda text: read_filter(args(("kinds", text)), (), 9),
-        lambda text: read_past(args(("history", text)), Headers()),
-        lambda text: read_past(args(("last_event_id", text)), Headers()),
+        lambda text: past(("history", text)),
+        lambda text: past(("last_event_id", text)),
         lambda text: read_limit(args(("limit", text)), 1),
     ],
 )
@@ -140,3 +140,13 @@ def test_a_refusal_is_short_whatever_was_sent(read: Callable[[str], object]) -> 
     with pytest.raises(InvalidValue) as caught:
         read("\0é" * 500_000)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("topic", "until"), [("operations:a", "a"), ("agents:a", ""), ("workflows:a", ""), ("", "")]
+)
+def test_a_stream_ends_with_the_operation_that_its_path_names(topic: str, until: str) -> None:
+    """Any other goes on."""
+    asked = read_stream(topic, b"topics=operations:b", "", 9)
+    assert asked.until == until
+    assert asked.wanted == Filter.of([topic or "operations:b"])

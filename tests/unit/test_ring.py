@@ -41,6 +41,14 @@ ENTRIES = [
 ]
 
 
+def test_the_latest_entry_of_a_topic_is_known_while_it_is_kept() -> None:
+    """Nothing is, of a topic that was never met, or only before the ring's floor."""
+    ring = filled(2, ENTRIES)
+    assert [ring.latest(topic) for topic in TOPICS] == [ENTRIES[2], ENTRIES[3], ENTRIES[3], ENTRIES[2]]
+    ring.push(entry(5, "agents:h"))
+    assert ring.latest("operations:a") is None
+
+
 def test_a_new_ring_holds_nothing() -> None:
     """Before the first contact with the log no cursor can be answered."""
     ring = Ring(3)

@@ -1,0 +1,83 @@
+"""What a request for a stream is answered with: its body, or that there is nothing more to come.
+
+Takes what is asked for, checked and allowed; gives frames. Knows nothing of how HTTP is served.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tidings.cursor import Cursor
+from tidings.errors import HistoryChanged, LogUnavailable
+from tidings.replay import Opening
+from webapp.connection import Connection
+from webapp.errors import NotFound
+from webapp.opening import open_stream
+from webapp.query import Asked
+from webapp.service import Service
+from webapp.stream import Plan, sent_away, stream_frames
+
+READY_S: Final = 3.0
+"""How long a stream waits for a process that has just started to find the log."""
+HEADERS: Final = {
+    "Cache-Control": "no-store, no-transform",  # no proxy may keep or recode it
+    "X-Accel-Buffering": "no",  # nginx passes each event on at once (PITFALLS 1.7)
+}
+CONTENT_TYPE: Final = "text/event-stream"
+
+
+def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None) -> Iterator[bytes] | None:
+    """Give the body of the stream; None if its operation is over and the browser has all of it.
+
+    *connect* gives the connection where it can be parked. Waits for Redis unless the ring has
+    all that is asked for. Raises: NotFound.
+    """
+    here.start()
+    feed = here.hub.wait_until_ready(READY_S)
+    if feed is None or here.hub.draining or not here.has_room:
+        return sent_away()
+    wanted, past = asked.wanted, asked.past
+    try:
+        opening = open_stream(here.log, here.hub.ring, feed, wanted, past)
+        end = _end_of(here, asked, opening)
+    except (HistoryChanged, LogUnavailable):
+        return sent_away()
+    # Read after the opening: an end that lies beyond its position will come live.
+    over = end is not None and end <= opening.position
+    if over and opening.reset is None and past.cursor is not None and end is not None and past.cursor >= end:
+        return None
+    plan = Plan(
+        wanted,
+        past,
+        feed,
+        opening,
+        here.settings.heartbeat_s,
+        until_end=bool(asked.until),
+        over=over,
+        connect=connect,
+    )
+    return stream_frames(here.hub, plan)
+
+
+def _end_of(here: Service, asked: Asked, opening: Opening) -> Cursor | None:
+    """Give the place of the operation's end, if the stream is one operation's and that has one.
+
+    Out of memory if that knows: the operation's state, if the opening has it, or its latest event,
+    if the ring has that and had read as far as the opening goes. Raises: NotFound for a topic of
+    which nothing is kept, unless the browser was there before: then it is the history that is
+    gone, and the opening says so (LOG.md, A16).
+    """
+    ring, topic, until = here.hub.ring, asked.topic, asked.until
+    if until and opening.states:
+        return opening.states[0].end
+    if not topic or opening.states:
+        return None
+    latest = ring.latest(topic)
+    if latest is not None and ring.head is not None and opening.position <= ring.head:
+        return latest.cursor if until and latest.ends_operation else None
+    try:
+        state = here.log.operation(until) if until else None
+        if state is None and not asked.past.requested and (until or not here.log.knows(topic)):
+            raise NotFound(topic.replace("s:", " "))
+    except LogUnavailable:
+        return None  # the ring opened it, and has nothing of it
+    return state.end if state else None
