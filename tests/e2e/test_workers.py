@@ -5,20 +5,14 @@ of its own. Read through the service, so an event counts only when a browser wou
 """
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final
 
 import pytest
 
 from dev.redis_server import RedisServer
-from tests.http_stream import get_json
-from tests.stack import READ_S, ROOT, Stack, logged
+from tests.celery_project import Project, end_of, statuses
+from tests.stack import READ_S, logged
 from tests.waiting import wait_until
 
 PROJECT: Final = """
@@ -119,106 +113,6 @@ def odd_values():
     report_warning("odd", "\\x00", {"x": object()})
 """
 
-PUBLISHER: Final = """
-import sys
-
-import proj
-from celery import chain, chord, group
-from tidings.process import this_process
-
-names = vars(proj) | {"chain": chain, "group": group, "chord": chord}
-for line in sys.stdin:
-    print(eval(line, names), flush=this_process().reporter.flush(10))
-"""
-
-
-class Project:
-    """A Celery project with one worker, whatever it says in files of *folder*, and its service."""
-
-    def __init__(self, redis_url: str, folder: Path, pool: str) -> None:
-        self.pool = pool
-        self.folder = folder
-        self.service = Stack(redis_url, folder, worker=False, web=1, TIDINGS_NAMESPACE=f"project-{pool}")
-        (folder / "proj.py").write_text(PROJECT)
-        (folder / "publisher.py").write_text(PUBLISHER)
-        self._env = os.environ | self.service.env | {"PYTHONPATH": f"{folder}:{ROOT}"}
-        self._processes: list[subprocess.Popen[str]] = []
-
-    def __enter__(self) -> Self:
-        try:
-            self.service.__enter__()
-            self._publisher = self._start("publisher", sys.executable, "publisher.py")
-            self._start_worker()
-        except BaseException:
-            self._stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stop()
-
-    def publish(self, expression: str) -> str:
-        """Have the publisher evaluate *expression*, in which the tasks and ``app`` are known."""
-        assert self._publisher.stdin is not None
-        assert self._publisher.stdout is not None
-        self._publisher.stdin.write(f"{expression}\n")
-        self._publisher.stdin.flush()
-        answer = self._publisher.stdout.readline().strip()
-        assert answer, (self.folder / "publisher.log").read_text()
-        return answer
-
-    def send(self, task: str, *args: object) -> str:
-        """Publish a task and give its id."""
-        return self.publish(f"{task}.apply_async(args={args!r}).id")
-
-    def publish_unannounced(self, task: str, task_id: str) -> None:
-        """Publish a task as a program without Tidings would."""
-        broker = self.service.env["REDIS_URL"].replace("unix://", "redis+socket://")
-        send = f"import celery; celery.Celery(broker={broker!r}).send_task({task!r}, task_id={task_id!r})"
-        subprocess.run([sys.executable, "-c", send], check=True, timeout=READ_S)
-
-    def events(self, operation_id: str) -> list[tuple[str, dict[str, Any]]]:
-        """Give type and data of every event of an operation, once it is over."""
-        messages = self.service.history(operation_id)
-        return [(message.type, json.loads(message.data)) for message in messages]
-
-    def wait_for_status(self, operation_id: str, status: str) -> None:
-        """Wait until the operation has entered *status*."""
-        with self.service.stream(f"/api/events/operations/{operation_id}?history=all") as stream:
-            stream.read_until(lambda message: json.loads(message.data).get("status") == status, READ_S)
-
-    def _start(self, name: str, *command: str) -> subprocess.Popen[str]:
-        with (self.folder / f"{name}.log").open("ab") as log:
-            process = subprocess.Popen(
-                [*command],
-                cwd=self.folder,
-                env=self._env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE if name == "publisher" else log,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        self._processes.append(process)
-        return process
-
-    def _start_worker(self) -> None:
-        command = ["celery", "-A", "proj", "worker", "--loglevel", "INFO", "--without-mingle"]
-        self._start("worker", *command, "--pool", self.pool, "--concurrency", "1")
-
-    def _stop(self) -> None:
-        for process in self._processes:
-            process.terminate()
-        for process in self._processes:
-            try:
-                process.communicate(timeout=READ_S)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.communicate()
-        self.service.stop()
-
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
@@ -232,34 +126,12 @@ def project(
     broker: RedisServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> Iterator[Project]:
     """A project whose worker has one process, or one thread, for its tasks."""
-    with Project(f"{broker.url}", tmp_path_factory.mktemp(request.param), request.param) as project:
+    with Project(f"{broker.url}", tmp_path_factory.mktemp(request.param), request.param, PROJECT) as project:
         yield project
 
 
 PREFORK: Final = pytest.mark.parametrize("project", ["prefork"], indirect=True)
 """For what Celery does only to a process: ending it from outside, and limiting its time."""
-
-
-def statuses(events: list[tuple[str, dict[str, Any]]]) -> list[str]:
-    """Give the statuses that an operation went through, but for the first where that is ``queued``.
-
-    The announcement and the task take two ways: where the worker is quicker, ``queued`` comes too late to be
-    told (LOG.md, C6). That it is told while a task waits has a test of its own.
-    """
-    told = [data["status"] for event_type, data in events if event_type == "status"]
-    return told[1:] if told[0] == "queued" else told
-
-
-def end_of(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """Give the data of the terminal event, which is the only one and the last."""
-    ends = [
-        (event_type, data)
-        for event_type, data in events
-        if event_type == "complete" or (event_type == "error" and data.get("terminal"))
-    ]
-    assert len(ends) == 1, events
-    assert events[-1] == ends[0]
-    return events[-1][1]
 
 
 def test_task_that_returns_succeeds(project: Project) -> None:
@@ -347,7 +219,7 @@ def test_revoked_task_that_nobody_announced_is_cancelled(project: Project) -> No
     revoked = f"unannounced-{project.pool}"
     project.publish(f"app.control.revoke({revoked!r}, reply=True)")
     project.publish_unannounced("proj.ok", revoked)
-    wait_until(lambda: _is_known(project, revoked), timeout_s=READ_S)
+    wait_until(lambda: project.knows(revoked), timeout_s=READ_S)
     events = project.events(revoked)
 
     assert statuses(events) == ["cancelled"]
@@ -358,7 +230,7 @@ def test_task_that_nobody_announced_is_shown_from_its_start(project: Project) ->
     """A task sent by a program that knows nothing of Tidings is an operation as soon as it runs."""
     unannounced = f"unannounced-too-{project.pool}"
     project.publish_unannounced("proj.ok", unannounced)
-    wait_until(lambda: _is_known(project, unannounced), timeout_s=READ_S)
+    wait_until(lambda: project.knows(unannounced), timeout_s=READ_S)
 
     assert statuses(project.events(unannounced)) == ["running", "succeeded"]
 
@@ -424,7 +296,7 @@ def test_each_task_of_a_canvas_is_an_operation(project: Project) -> None:
     group = project.publish("[each.id for each in group(ok.si('c'), ok.si('d'), ok.si('e')).apply_async()]")
     ids = [*_ids(chain), *_ids(group)]
     # The second of a chain is published by the worker, when the first is done.
-    wait_until(lambda: _is_known(project, ids[1]), timeout_s=READ_S)
+    wait_until(lambda: project.knows(ids[1]), timeout_s=READ_S)
     runs = [project.events(operation_id) for operation_id in ids]
 
     assert [end_of(events)["result"]["word"] for events in runs] == ["a", "b", "c", "d", "e"]
@@ -435,11 +307,6 @@ def _ids(answer: str) -> list[str]:
     """Read the ids that the publisher printed as a list."""
     ids: list[str] = json.loads(answer.replace("'", '"'))
     return ids
-
-
-def _is_known(project: Project, operation_id: str) -> bool:
-    """Tell whether the operation has been announced."""
-    return get_json(f"{project.service.url}/api/operations/{operation_id}").status == 200
 
 
 def test_task_that_was_published_without_a_worker_is_queued_until_there_is_one(project: Project) -> None:
