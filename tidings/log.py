@@ -18,16 +18,25 @@ t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   appen
                                                                                                an operation's:
                                                                                                history_ttl_s
                                                                                                after its end
-op:<id>       hash     about (descriptor), status, run, attempt; created,  append    append,   running_ttl_s;
-                       updated (ms, for people); born, last, end (ids);              state     state_ttl_s
-                       ``e:<type>`` = latest JSON of that type                                 after its end
+op:<id>       hash     about (descriptor), status, run, attempt,           append    append,   running_ttl_s;
+                       redelivery (s); created, updated (ms, for people);            state,    state_ttl_s
+                       born, last, end (ids); ``e:<type>`` = latest JSON             watch,    after its end
+                       of that type                                                  runs
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
-r:<reporter>  hash     n = number of its last event seen, beat             append    append    24 h
+r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h
+                                                                                     watch
+running       zset     ``<reporter> <operation>`` of each running one,     append,   watch,    never
+                       by name                                             runs      runs
+due           zset     operations that another attempt must begin, by      append,   append,   never
+                       ``watched`` when it is too late                     watch     watch
+watched       string   ms that web processes have watched: the clock of    watch     append,   never
+                       ``due``, which no clock's step can move                       watch
 live          pub/sub  id of a batch's last entry: a wake-up, not data     append    feed
 ============  =======  ==================================================  ========  ========  ===============
 
-The scripts and the reasons for their order are hello.lua, append.lua, state.lua and LOG.md.
+The scripts and the reasons for their order are hello.lua, append.lua, state.lua, watch.lua,
+runs.lua and LOG.md.
 """
 
 import random
@@ -54,6 +63,10 @@ PAGE_ENTRIES: Final = 500
 """Entries per read: a page of 250-byte events is 150 KB, some 2 ms of one core (guessed)."""
 TIMEOUT_S: Final = 3.0
 """A Redis that has not answered by then is down: the detection bound of DESIGN.md's promises."""
+PAGE_LEASES: Final = 500
+"""Reporters per look at the leases: some 1 ms of Redis (measured)."""
+PAGE_RUNS: Final = 100
+"""Runs of a silent reporter, or operations past their deadline, per read: some 0.3 ms of Redis (measured)."""
 _ERA_TRIES: Final = 3
 _RANDOM_BITS: Final = 20
 _WIDE_FAMILIES: Final = ("workflows:", "agents:")
@@ -94,6 +107,25 @@ class OperationState:
     last: Cursor
     end: Cursor | None
     events: dict[str, bytes]
+
+
+class Run(NamedTuple):
+    """An attempt at an operation as the log last saw it; ``run`` is empty where nobody has begun one."""
+
+    descriptor: Descriptor
+    run: str
+    attempt: int
+    redelivery_s: int = 0
+
+
+class Watch(NamedTuple):
+    """One look at the leases: who has running operations, and which ones no attempt began in time."""
+
+    token: str
+    watched_ms: int
+    leases: dict[str, str]
+    """By reporter, ``<n>:<beat>``: its count of events and its beat."""
+    overdue: list[Run]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +171,8 @@ class Log:
         self.redis: Redis = Redis(connection_pool=self._pool)
         self._append = self.redis.register_script(_script("append.lua"))
         self._state = self.redis.register_script(_script("state.lua"))
+        self._watch = self.redis.register_script(_script("watch.lua"))
+        self._runs = self.redis.register_script(_script("runs.lua"))
         self._hello = _script("hello.lua")
 
     def key(self, name: str) -> str:
@@ -226,6 +260,47 @@ class Log:
         _, states = self.state([f"operations:{operation_id}"], 0)
         return states[0] if states else None
 
+    def watch(self, unchanged_ms: int | None = None, lease_ms: int = 0) -> Watch:
+        """Look at every lease; move their clock on by *lease_ms* if it still stands at *unchanged_ms*.
+
+        A server that takes no writes raises LogUnavailable: it takes no beats either.
+        """
+        leases: dict[str, str] = {}
+        overdue: list[Run] = []
+        after, expected = "", "" if unchanged_ms is None else str(unchanged_ms)
+        keys = [self._meta, self.key("running"), self.key("due"), self.key("watched")]
+        while True:
+            args: list[Any] = [
+                expected,
+                lease_ms,
+                after,
+                PAGE_LEASES,
+                PAGE_RUNS,
+                self.key("r:"),
+                self.key("op:"),
+            ]
+            with _translated():
+                token, watched, page, overdue_now = self._watch(keys=keys, args=args)
+            leases |= {name.decode(): f"{int(n)}:{int(beat)}" for name, n, beat in page}
+            overdue = overdue or [
+                Run(Descriptor.decode(about), "", int(attempt)) for about, attempt in overdue_now
+            ]
+            if len(page) < PAGE_LEASES:
+                break
+            after, expected = page[-1][0].decode(), ""
+        return Watch(token.decode() if token else self.hello().token, int(watched), leases, overdue)
+
+    def runs(self, reporter: str) -> tuple[int, list[Run]]:
+        """Read some of what *reporter* runs, and how many were looked at: none means that it runs nothing."""
+        with _translated():
+            looked_at, found = self._runs(
+                keys=[self.key("running")], args=[reporter, PAGE_RUNS, self.key("op:")]
+            )
+        return looked_at, [
+            Run(Descriptor.decode(about), run.decode(), int(attempt), int(redelivery))
+            for run, attempt, redelivery, about in found
+        ]
+
     def knows(self, topic: str) -> bool:
         """Tell whether anything is kept of *topic*."""
         keys = [self.key(f"t:{topic}"), self.key(f"i:{topic}")]
@@ -263,7 +338,7 @@ class Log:
     ) -> tuple[list[str], list[Any]]:
         limits = self.settings
         counter = self.key(f"r:{reporter}")
-        keys = [self._meta, self._log, counter]
+        keys = [self._meta, self._log, counter, *map(self.key, ("running", "due", "watched"))]
         args: list[Any] = [
             self.token,
             first,
@@ -291,8 +366,8 @@ class Log:
                 record.event_type,
                 record.data,
             ]
-            args += [record.status, record.run, record.attempt, "1" if record.ends else ""]
-            args.append(record.descriptor.encode())
+            args += [record.status, record.run, record.attempt, record.effect]
+            args += [record.descriptor.encode(), record.redelivery_s]
         return keys, args
 
 

@@ -27,6 +27,7 @@ from tidings.events import (
     Status,
     Warning,  # noqa: A004 - the name that the wire has for it
 )
+from tidings.lost import lost_attempt
 from tidings.once import is_first
 from tidings.process import this_process
 from tidings.record import OWN, Record
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _RESERVED: Final = FINAL_STATUSES | {QUEUED}
+STALLED: Final = "stalled"
 
 
 class Operation:
@@ -52,8 +54,8 @@ class Operation:
     descriptor: Descriptor
 
     __slots__ = (
-        "_latest", "_not_before", "_over", "_reporter", "_scheduled", "_started_at", "_strict", "_token",
-        "attempt", "descriptor", "run",
+        "_is_stalled", "_latest", "_not_before", "_over", "_reporter", "_said_at", "_scheduled",
+        "_started_at", "_strict", "_token", "attempt", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -88,10 +90,14 @@ class Operation:
         self._prepare(descriptor, attempt, reporter, strict=strict)
 
     @classmethod
-    def of(cls, descriptor: Descriptor, attempt: int) -> Self:
-        """Make an attempt at the operation that *descriptor* describes."""
+    def of(cls, descriptor: Descriptor, attempt: int, redelivery_s: int = 0) -> Self:
+        """Make an attempt at the operation that *descriptor* describes.
+
+        *redelivery_s*: within how long its task is delivered again should its worker be lost; 0: never.
+        """
         operation = cls.__new__(cls)
         operation._prepare(descriptor, attempt, None, strict=None)  # noqa: SLF001 - our own
+        operation.redelivery_s = redelivery_s
         return operation
 
     def _prepare(
@@ -99,6 +105,7 @@ class Operation:
     ) -> None:
         self.descriptor = descriptor
         self.attempt = attempt
+        self.redelivery_s = 0
         self._reporter = reporter or this_process().reporter
         self._strict = this_process().settings.strict if strict is None else strict
         self.run = self._reporter.new_run()
@@ -106,7 +113,8 @@ class Operation:
         self._scheduled = ""  # the reporter that will take our progress, while one will
         self._not_before = 0.0
         self._over = False
-        self._started_at = time.monotonic()
+        self._started_at = self._said_at = time.monotonic()
+        self._is_stalled = False
         self._token: Token[Operation | None] | None = None
 
     @property
@@ -115,12 +123,18 @@ class Operation:
         return self.descriptor.id
 
     def start(self, details: object = None) -> Self:
-        """Take the operation over: status ``running``. Never blocks."""
-        self._started_at = time.monotonic()
+        """Take the operation over: status ``running``. Never blocks.
+
+        From here to its end the process' beat keeps it alive.
+        """
+        self._started_at = self._said_at = time.monotonic()
         tidy = Tidy()
         said = {} if details is None else {"details": tidy.json("details", details)}
         self._heed(tidy)
-        self._reporter.put([Record.beginning(self.descriptor, self.run, self.attempt, **said)])
+        self._reporter.lease.hold(self)
+        self._reporter.put(
+            [Record.beginning(self.descriptor, self.run, self.attempt, self.redelivery_s, **said)]
+        )
         return self
 
     def progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
@@ -217,8 +231,30 @@ class Operation:
         said: dict[str, Any] = {"status": status}
         if details is not None:
             said["details"] = tidy.json("details", details)
-        self._finish("leave", [self._record(Status, said)])
+        self._finish("leave", [self._record(Status, said)._replace(leaves=True, redelivery_s=0)])
         self._heed(tidy)
+
+    def abandon(self) -> None:
+        """Let go of it without an end, where nobody here knows of one: who does ends it, or its lease."""
+        self._over = True
+        self._reporter.lease.abandon(self)
+
+    def stalled(self, after_s: float) -> Record | None:
+        """Give, once per silence, the warning that nothing was said for *after_s*: the lease's turn."""
+        silent_s = time.monotonic() - self._said_at
+        if self._is_stalled or self._over or silent_s < after_s:
+            return None
+        message = f"Nothing was heard of it for {silent_s:.0f} s; the process that runs it is alive."
+        record = self._record(Warning, {"code": STALLED, "message": message})
+        self._is_stalled = True
+        return record
+
+    def lost(self) -> list[Record]:
+        """Give what ends an attempt that was abandoned: the lease's turn."""
+        return lost_attempt(
+            self.descriptor, "The task was left without an end.", condition=OWN, run=self.run,
+            attempt=self.attempt, redelivery_s=self.redelivery_s,
+        )  # fmt: skip
 
     def take_progress(self) -> Record | None:
         """Give the newest progress and forget it: the reporter's turn."""
@@ -277,9 +313,14 @@ class Operation:
             return
         self._over = True
         self._reporter.put_last(self, last)
+        self._reporter.lease.release(self)
 
     def _record(self, event: type[Event], said: dict[str, Any]) -> Record:
-        return Record.of(self.descriptor, event, condition=OWN, run=self.run, attempt=self.attempt, **said)
+        self._said_at, self._is_stalled = time.monotonic(), False
+        return Record.of(
+            self.descriptor, event, condition=OWN, run=self.run, attempt=self.attempt,
+            redelivery_s=self.redelivery_s, **said,
+        )  # fmt: skip
 
     def _heed(self, tidy: Tidy) -> None:
         """Raise the first problem in strict mode, else log each kind of problem once per process."""

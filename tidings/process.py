@@ -37,6 +37,8 @@ class Process:
             self.log,
             buffer_records=self.settings.buffer_events,
             interval_s=1 / self.settings.reports_per_s,
+            lease_s=self.settings.lease_s,
+            stalled_s=self.settings.stalled_s,
         )
         atexit.register(reporter.flush, FLUSH_S)
         return reporter

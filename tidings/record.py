@@ -18,13 +18,24 @@ OWN: Final = "own"
 """Only from the run that owns the operation."""
 ANY: Final = "any"
 """From anybody, while the operation is known and not over."""
+ATTEMPT: Final = "attempt"
+"""From anybody who knows what became of this very attempt, unless another one has begun."""
+DUE: Final = "due"
+"""From anybody, if an attempt was to begin and none has within its time."""
+
+
+def lost(seen: str) -> str:
+    """Give the condition that nothing was heard from the run's reporter since *seen*, ``<n>:<beat>``."""
+    return f"lost:{seen}"
 
 
 class Record(NamedTuple):
     """One event on its way to the log.
 
     ``run`` names the run (one attempt's execution in one process) that says it; ``status`` is
-    what the operation's status becomes, or empty.
+    what the operation's status becomes, or empty. ``ends``: the operation is over. ``leaves``:
+    the attempt is, and another one follows. ``redelivery_s``: within how long the broker delivers
+    the task again if it is lost, at a beginning; or has to, where a record leaves. 0: it will not.
     """
 
     descriptor: Descriptor
@@ -35,6 +46,13 @@ class Record(NamedTuple):
     attempt: int
     status: str = ""
     ends: bool = False
+    leaves: bool = False
+    redelivery_s: int = 0
+
+    @property
+    def effect(self) -> str:
+        """What it does to the operation, in the append's word."""
+        return "ends" if self.ends else "leaves" if self.leaves else ""
 
     @classmethod
     def of(
@@ -45,6 +63,8 @@ class Record(NamedTuple):
         condition: str,
         run: str = "",
         attempt: int = 1,
+        leaves: bool = False,
+        redelivery_s: int = 0,
         **said: Any,
     ) -> "Record":
         """Say an *event* with the fields *said* about the operation, now."""
@@ -59,12 +79,20 @@ class Record(NamedTuple):
             **said,
         )
         status, ends = _effect(value)
-        return cls(descriptor, event.type, encode(value), condition, run, attempt, status, ends)
+        return cls(
+            descriptor, event.type, encode(value), condition, run, attempt,
+            status=status, ends=ends, leaves=leaves, redelivery_s=redelivery_s,
+        )  # fmt: skip
 
     @classmethod
-    def beginning(cls, descriptor: Descriptor, run: str, attempt: int, **said: Any) -> "Record":
+    def beginning(
+        cls, descriptor: Descriptor, run: str, attempt: int, redelivery_s: int = 0, **said: Any
+    ) -> "Record":
         """Say that *run* takes the operation over and is running."""
-        return cls.of(descriptor, Status, condition=BEGIN, run=run, attempt=attempt, status=RUNNING, **said)
+        return cls.of(
+            descriptor, Status, condition=BEGIN, run=run, attempt=attempt, redelivery_s=redelivery_s,
+            status=RUNNING, **said,
+        )  # fmt: skip
 
 
 def _now() -> str:

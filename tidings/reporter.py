@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from tidings.errors import LogUnavailable
+from tidings.lease import Lease
 from tidings.log import Log, Outcome
-from tidings.record import ANY, NEW, Record
+from tidings.record import NEW, OWN, Record
 
 BATCH_RECORDS: Final = 64
 """Per append: the script's cost per event is flat from 20 on (LOG.md (c)), and 64 block Redis < 1 ms."""
@@ -55,8 +56,17 @@ class Reporter:
     process calls `flush` first.
     """
 
-    def __init__(self, log: Log, *, buffer_records: int, interval_s: float) -> None:
+    def __init__(
+        self,
+        log: Log,
+        *,
+        buffer_records: int,
+        interval_s: float,
+        lease_s: float = 10.0,
+        stalled_s: float = 300.0,
+    ) -> None:
         self._log = log
+        self.lease = Lease(log, lease_s=lease_s, stalled_s=stalled_s)
         self._buffer_records = buffer_records
         self.interval_s = interval_s
         _living.add(self)
@@ -76,6 +86,7 @@ class Reporter:
         self._refused = 0
         self._away = False
         self._flushing = 0
+        self.lease.start_anew(self.id, self._is_idle)
 
     def new_run(self) -> str:
         """Name a run: one attempt's execution in this process. Its lease is this reporter's."""
@@ -239,8 +250,8 @@ class Reporter:
         return not temporary
 
     def _was_forgotten(self, record: Record, outcome: Outcome) -> bool:
-        """Tell whether the log lost the operation of a living run; say what it refused otherwise."""
-        if outcome.code == "unknown" and record.condition != ANY:
+        """Tell whether the log lost or gave up the operation of a living run; say what else it refused."""
+        if outcome.code == "unknown" and record.condition == OWN:
             return True
         if outcome.code not in {"stored", "dup"} and record.condition != NEW:
             logger.info("%s of %s not taken: %s", record.event_type, record.descriptor.id, outcome.code)
@@ -259,12 +270,16 @@ os.register_at_fork(after_in_child=_start_all_anew)
 
 
 def _announced_again(records: list[Record]) -> list[Record]:
-    """Put in front of the records of operations that the log lost what makes it know them (LOG.md, C11)."""
+    """Put in front of the records of operations that the log lost or gave up what takes them back (C11)."""
     announced: list[Record] = []
     known: set[str] = set()
     for record in records:
         if record.descriptor.id not in known:
             known.add(record.descriptor.id)
-            announced.append(Record.beginning(record.descriptor, record.run, record.attempt))
+            announced.append(_begun_again(record))
         announced.append(record)
     return announced
+
+
+def _begun_again(record: Record) -> Record:
+    return Record.beginning(record.descriptor, record.run, record.attempt, record.redelivery_s)

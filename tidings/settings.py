@@ -17,6 +17,8 @@ from tidings.errors import SettingsError
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[int, Meta(ge=1)]
+LeaseSeconds = Annotated[float, Meta(ge=1, le=3_600)]
+SecondsOrNever = Annotated[float, Meta(ge=0, le=1_000_000)]
 RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://.")]
 Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
@@ -68,6 +70,8 @@ class Settings:
     state_ttl_s: Seconds = env("TIDINGS_STATE_TTL_S", 86_400)
     reports_per_s: Positive = env("TIDINGS_REPORTS_PER_S", 10.0)
     buffer_events: AtLeastOne = env("TIDINGS_BUFFER_EVENTS", 10_000)
+    lease_s: LeaseSeconds = env("TIDINGS_LEASE_S", 10.0)
+    stalled_s: SecondsOrNever = env("TIDINGS_STALLED_S", 300.0)
     strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
 
     @classmethod

@@ -14,6 +14,7 @@ from tidings.log import Log
 from tidings.process import configure
 from webapp.feed import Feed
 from webapp.hub import Hub
+from webapp.leases import Leases
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
 
@@ -34,6 +35,7 @@ class Service:
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         self.feed = Feed(Log(settings.log, connections=3), self.hub)
+        self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.producer = Celery("tidings-web", broker=settings.log.broker_url)
         self.producer.conf.update(
             task_default_queue=QUEUE,
@@ -42,8 +44,9 @@ class Service:
         )
 
     def start(self) -> None:
-        """Start following the log; once is enough."""
+        """Start following the log and watching the leases; once is enough."""
         self.feed.start()
+        self.leases.start()
 
     @property
     def has_room(self) -> bool:

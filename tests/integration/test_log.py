@@ -14,9 +14,9 @@ from tests.waiting import wait_until
 from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
 from tidings.errors import LogUnavailable
-from tidings.events import QUEUED, Complete, Error, Event, Progress, Status, Warning  # noqa: A004 - the wire's name
+from tidings.events import QUEUED, RETRYING, Complete, Error, Event, Progress, Status, Warning  # noqa: A004 - the wire's name
 from tidings.log import Log, Outcome
-from tidings.record import ANY, NEW, OWN, Record
+from tidings.record import ANY, ATTEMPT, DUE, NEW, OWN, Record
 from tidings.settings import Settings
 
 OP = Descriptor.of("op", "batch")
@@ -101,6 +101,7 @@ def ended(*, ends_with: type[Event] = Complete) -> list[Record]:
 
 
 LATER = Record.beginning(OP, OTHERS, 2)
+HANDED_ON = Record.of(OP, Status, condition=ATTEMPT, run=MINE, leaves=True, redelivery_s=60, status=RETRYING)
 CONDITIONS: dict[str, tuple[list[Record], Record, str]] = {
     "new is stored while the operation is unknown": ([], status(QUEUED, NEW), "stored"),
     "new is late once it was announced": ([status(QUEUED, NEW)], status(QUEUED, NEW), "late"),
@@ -115,7 +116,19 @@ CONDITIONS: dict[str, tuple[list[Record], Record, str]] = {
     "own is stored from the owner": ([BEGINNING], warning(), "stored"),
     "own is stale from another run": ([BEGINNING], warning(run=OTHERS), "stale"),
     "own is stale once a later attempt began": ([BEGINNING, LATER], warning(), "stale"),
-    "own is stale while nobody runs it": ([status(QUEUED, NEW)], warning(), "stale"),
+    "own is unknown while nobody runs it": ([status(QUEUED, NEW)], warning(), "unknown"),
+    "own is unknown once it was handed on": ([BEGINNING, HANDED_ON], warning(), "unknown"),
+    "own is stale once another run took over what was handed on": (
+        [BEGINNING, HANDED_ON, Record.beginning(OP, OTHERS, 1)],
+        warning(),
+        "stale",
+    ),
+    "own is stale once another attempt is awaited": (
+        [BEGINNING, status(RETRYING)._replace(leaves=True)],
+        warning(run=OTHERS),
+        "stale",
+    ),
+    "begin takes back what was handed on": ([BEGINNING, HANDED_ON], BEGINNING, "stored"),
     "own is unknown for an unknown operation": ([], warning(), "unknown"),
     "own is over after complete": (ended(), warning(), "over"),
     "own is over after a terminal error": (ended(ends_with=Error), warning(), "over"),
@@ -129,6 +142,16 @@ CONDITIONS: dict[str, tuple[list[Record], Record, str]] = {
     "any is stored while it waits": ([status(QUEUED, NEW)], warning(ANY), "stored"),
     "any is unknown for an unknown operation": ([], warning(ANY), "unknown"),
     "any is over once it has ended": (ended(), warning(ANY), "over"),
+    "attempt is stored about the one that runs": ([BEGINNING], status("x", ATTEMPT), "stored"),
+    "attempt is stored while none has begun": ([status(QUEUED, NEW)], status("x", ATTEMPT), "stored"),
+    "attempt is stale once a later one began": ([LATER], status("x", ATTEMPT), "stale"),
+    "attempt is stale before it began": ([BEGINNING], status("x", ATTEMPT, attempt=2), "stale"),
+    "attempt ends what was handed on": ([BEGINNING, HANDED_ON], status("x", ATTEMPT), "stored"),
+    "attempt is not handed on twice": ([BEGINNING, HANDED_ON], HANDED_ON, "stale"),
+    "attempt is unknown for an unknown operation": ([], status("x", ATTEMPT), "unknown"),
+    "due is alive while it runs": ([BEGINNING], status("x", DUE), "alive"),
+    "due is alive before its time": ([BEGINNING, HANDED_ON], status("x", DUE), "alive"),
+    "a condition that nobody knows is an error": ([BEGINNING], status("x", "lost:1:"), "error"),
 }
 
 
@@ -168,6 +191,12 @@ class TestLost:
         author.append(BEGINNING, beat="7")
         assert Author(log, "web").codes(self.claim(n, beat)) == ["alive"]
         assert author.codes(warning()) == ["stored"]
+
+    def test_an_event_leaves_the_beat_as_it_was(self, author: Author, log: Log) -> None:
+        """An append without a beat, as those of events are, is compared by its count alone."""
+        author.append(BEGINNING, beat="7")
+        author.append(warning())
+        assert Author(log, "web").codes(self.claim(2, 7)) == ["stored"]
 
     def test_a_beat_alone_keeps_a_silent_run_alive(self, author: Author, log: Log) -> None:
         """An empty batch with a beat is a sign of life."""

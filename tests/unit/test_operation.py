@@ -178,6 +178,32 @@ ENDINGS: dict[str, tuple[Callable[[Operation], None], list[str], str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("ending", "effect"),
+    [(ending[0], "leaves" if name.startswith("left") else "ends") for name, ending in ENDINGS.items()],
+    ids=ENDINGS,
+)
+def test_the_log_is_told_how_an_attempt_is_over(
+    log: KeptLog, operation: Operation, reporter: Reporter, ending: Callable[[Operation], None], effect: str
+) -> None:
+    """The last record says whether the operation has ended, or is left to another attempt."""
+    operation.status("s")
+    ending(operation)
+    assert reporter.flush(5)
+    assert [record.effect for record in log.stored if record.effect] == [effect]
+    assert log.stored[-1].effect == effect
+
+
+def test_the_log_is_told_whether_the_task_would_come_again(log: KeptLog, reporter: Reporter) -> None:
+    """From its beginning on; but not where the attempt gives itself up, which nobody has to make good."""
+    operation = Operation("batch", reporter=reporter, strict=False)
+    operation.redelivery_s = 60
+    operation.start().warning("c", "m")
+    operation.leave("retrying")
+    assert reporter.flush(5)
+    assert [record.redelivery_s for record in log.stored] == [60, 60, 0]
+
+
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_nothing_is_said_after_the_end(
     log: KeptLog,

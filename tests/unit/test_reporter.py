@@ -14,7 +14,7 @@ from tidings.descriptor import Descriptor
 from tidings.errors import LogUnavailable
 from tidings.events import Complete, Event, Progress, Warning  # noqa: A004 - the wire's name
 from tidings.log import Log, Outcome
-from tidings.record import ANY, NEW, OWN, Record
+from tidings.record import ANY, ATTEMPT, NEW, OWN, Record
 from tidings.reporter import BATCH_RECORDS, Reporter
 
 ONE, TWO = Descriptor.of("one", "batch"), Descriptor.of("two", "batch")
@@ -251,12 +251,13 @@ def test_an_operation_that_the_log_forgot_is_announced_again_once(
     assert [first for _, first, _ in log.calls] == [1, 2, 6]
 
 
+@pytest.mark.parametrize("condition", [ANY, ATTEMPT])
 def test_what_anybody_may_say_does_not_bring_a_forgotten_operation_back(
-    log: ScriptedLog, reporter: Reporter
+    log: ScriptedLog, reporter: Reporter, condition: str
 ) -> None:
     """A record of somebody who does not run the operation is dropped if the log does not know it."""
     log.answers.append(answering("unknown"))
-    reporter.put([say(condition=ANY)])
+    reporter.put([say(condition=condition)])
     assert reporter.flush(5)
     assert len(log.calls) == 1
 
