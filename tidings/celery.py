@@ -8,6 +8,7 @@ parent. Which signal fires where was traced in CELERY.md. It changes nothing in 
 """
 
 import hashlib
+import math
 import os
 from collections.abc import Mapping
 from contextvars import Token
@@ -20,10 +21,11 @@ from kombu.exceptions import OperationalError
 from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
 from tidings.errors import DispatchFailed, InvalidValue
-from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Error, Status
+from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Status
+from tidings.lost import WORKER_LOST, ending, lost_attempt
 from tidings.operation import Operation, new_id
 from tidings.process import FLUSH_S, configure, this_process
-from tidings.record import ANY, NEW, Record
+from tidings.record import ANY, ATTEMPT, NEW, Record
 from tidings.settings import Settings
 from tidings.topics import check_identifier
 
@@ -41,6 +43,7 @@ class _Running(NamedTuple):
 _running: dict[str, list[_Running]] = {}
 """The attempts that run in this process, by task id; a stack, because eager tasks nest."""
 _hidden: set[str] = set(_HIDDEN)
+LOST: Final = "The worker process that ran the task was lost."
 
 
 def install(app: Celery, settings: Settings | None = None, *, ignore: tuple[str, ...] = ()) -> None:
@@ -90,24 +93,30 @@ def dispatch(
             retry_policy=_SEND_RETRIES,
         )
     except (OperationalError, OSError) as error:
-        process.reporter.put(_ending(descriptor, "not_started", "The task could not be sent."))
+        process.reporter.put(ending(descriptor, "not_started", "The task could not be sent.", condition=ANY))
         raise DispatchFailed(f"the broker did not take the task: {error}") from error
     return descriptor
 
 
 def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
     headers = headers or {}
-    if sender in _hidden or not headers.get("id") or headers.get("retries"):
+    if sender in _hidden or not headers.get("id"):
         return
     descriptor = _descriptor(headers["id"], sender, headers.get(HEADER))
-    this_process().reporter.put([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
+    attempts: int = headers.get("retries") or 0
+    if not attempts:
+        this_process().reporter.put([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
+    elif headers["id"] not in _running:
+        # Not the task itself, which says so at its end: a worker's parent, by retry_on_worker_lost.
+        delay_s: float = getattr(current_app.tasks.get(sender), "default_retry_delay", None) or 0
+        _lose(descriptor, attempts, math.ceil(delay_s) + _window_s())
 
 
 def _on_start(task_id: str, task: Task[Any, Any], **_: Any) -> None:
     if task.name in _hidden:
         return
     descriptor = _descriptor(task_id, task.name, getattr(task.request, HEADER, None))
-    operation = Operation.of(descriptor, attempt=task.request.retries + 1).start()
+    operation = Operation.of(descriptor, task.request.retries + 1, _redelivery_s(task)).start()
     _running.setdefault(task_id, []).append(_Running(operation, activate(operation)))
 
 
@@ -128,8 +137,8 @@ def _on_end(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
             operation.complete({"ignored": True})
         case "REJECTED":
             operation.error("rejected", "The worker rejected the task.")
-        case None:  # the process is being ended; its parent says how, or its lease does
-            pass
+        case None:  # its process is being ended, or it ended its thread: who knows how says so, or the lease
+            operation.abandon()
         case _:
             operation.error(*_failure(retval))
 
@@ -142,7 +151,10 @@ def _on_failure(task_id: str | None, exception: BaseException, sender: Any = Non
         or not isinstance(exception, WorkerLostError | TimeLimitExceeded)
     ):
         return
-    _end_from_outside(task_id, getattr(sender, "name", ""), *_failure(exception))
+    if isinstance(exception, TimeLimitExceeded) and sender.acks_late and not sender.acks_on_timeout:
+        return  # delivered again at once: the next attempt says so, else the lease
+    attempt = _attempt_of(sender, task_id)
+    _end_from_outside(task_id, getattr(sender, "name", ""), *_failure(exception), attempt=attempt)
 
 
 def _on_revoked(request: Any, expired: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - Celery's signature
@@ -173,25 +185,47 @@ _HANDLERS: Final = (
 )
 
 
-def _end_from_outside(task_id: str, name: str, code: str, message: str, details: object = None) -> None:
+def _end_from_outside(
+    task_id: str, name: str, code: str, message: str, details: object = None, *, attempt: int | None = None
+) -> None:
     """End an operation that does not run in this process, and may have been announced by nobody.
 
-    Refused by the log if it is over.
+    Refused by the log if it is over, or has gone on to another attempt than *attempt*.
     """
     if name in _hidden:
         return
     descriptor = _descriptor(task_id, name, None)
     announced = Record.of(descriptor, Status, condition=NEW, status=QUEUED)
-    this_process().reporter.put([announced, *_ending(descriptor, code, message, details)])
+    condition = ANY if attempt is None else ATTEMPT
+    end = ending(descriptor, code, message, details, condition=condition, attempt=attempt or 1)
+    this_process().reporter.put([announced, *end])
 
 
-def _ending(descriptor: Descriptor, code: str, message: str, details: object = None) -> list[Record]:
-    status = CANCELLED if code == CANCELLED else FAILED
-    said: dict[str, Any] = {} if details is None else {"details": details}
-    return [
-        Record.of(descriptor, Status, condition=ANY, status=status),
-        Record.of(descriptor, Error, condition=ANY, code=code, message=message, terminal=True, **said),
-    ]
+def _lose(descriptor: Descriptor, attempt: int, redelivery_s: int) -> None:
+    """Say from outside that an attempt was lost, and that its message has been sent again."""
+    records = lost_attempt(descriptor, LOST, condition=ATTEMPT, attempt=attempt, redelivery_s=redelivery_s)
+    this_process().reporter.put(records)
+
+
+def _attempt_of(task: Any, task_id: str) -> int | None:
+    """Give which attempt a signal of the worker's parent is about, where it says so."""
+    request = getattr(task, "request", None)
+    return request.retries + 1 if request is not None and request.id == task_id else None
+
+
+def _redelivery_s(task: Task[Any, Any]) -> int:
+    """Say within how long the broker delivers the task again if its worker is lost; 0: it does not."""
+    return _window_s() if task.acks_late and not task.request.is_eager else 0
+
+
+def _window_s() -> int:
+    """Give the broker's visibility timeout, and how seldom what passed it is looked for.
+
+    Source: kombu 5.7, transport/redis.py; defaults as there. Brokers that redeliver at once are within it.
+    """
+    options: dict[str, float] = current_app.conf.broker_transport_options
+    sweep_s = options.get("unacked_restore_interval", 10) * options.get("unacked_restore_throttle", 10)
+    return math.ceil(options.get("visibility_timeout", 3_600) + sweep_s)
 
 
 def _failure(exception: object) -> tuple[str, str, dict[str, str]]:
@@ -201,7 +235,7 @@ def _failure(exception: object) -> tuple[str, str, dict[str, str]]:
         case SoftTimeLimitExceeded() | TimeLimitExceeded():
             code, message = "timeout", "The task took longer than its time limit."
         case WorkerLostError():
-            code, message = "worker_lost", "The worker process that ran the task was lost."
+            code, message = WORKER_LOST, LOST
         case _:
             code, message = FAILED, str(exception) or name
     return code, message, {"exception": name}

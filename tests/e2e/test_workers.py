@@ -26,6 +26,7 @@ from celery import Celery
 
 import tidings.celery
 from tidings import report_progress, report_status, report_warning
+from tidings.process import this_process
 
 app = Celery("proj", broker=os.environ["REDIS_URL"].replace("unix://", "redis+socket://"))
 app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
@@ -90,6 +91,24 @@ def is_killed(path):
     while not Path(path).exists():
         time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(path):
+    if not Path(path).exists():
+        Path(path).touch()
+        this_process().reporter.flush(60)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "survived"
+
+
+@app.task(acks_late=True, reject_on_worker_lost=True)
+def is_rejected_when_lost(path):
+    return die_once(path)
+
+
+@app.task(retry_on_worker_lost=True, max_retries=1, default_retry_delay=0)
+def is_retried_when_lost(path):
+    return die_once(path)
 
 
 @app.task
@@ -276,6 +295,24 @@ def test_killed_worker_process_is_worker_lost(project: Project) -> None:
     assert statuses(events) == ["running", "waiting", "failed"]
     assert end_of(events)["code"] == "worker_lost"
     assert statuses(project.events(project.send("ok")))[-1] == "succeeded"
+
+
+@PREFORK
+def test_killed_worker_process_whose_task_is_rejected_goes_on(project: Project) -> None:
+    """A task that its broker delivers again when its process is lost runs again, and ends once."""
+    events = project.events(project.send("is_rejected_when_lost", str(project.folder / "died")))
+
+    assert statuses(events) == ["running", "running", "succeeded"]
+    assert end_of(events)["result"] == "survived"
+
+
+@PREFORK
+def test_killed_worker_process_whose_task_is_retried_is_retrying(project: Project) -> None:
+    """The worker's parent sends the task again and says so, and attempt 2 succeeds."""
+    events = project.events(project.send("is_retried_when_lost", str(project.folder / "died-too")))
+
+    assert statuses(events) == ["running", "retrying", "running", "succeeded"]
+    assert end_of(events)["attempt"] == 2
 
 
 @PREFORK
