@@ -61,6 +61,12 @@ class Web:
         """Remove everything that the namespace has."""
         self._author.redis.delete(*self._author.redis.keys(self._author.key("*")))
 
+    def put_back(self, kept: dict[Any, Any]) -> None:
+        """Have the namespace as it was when *kept* was dumped, by a connection that was greeted before."""
+        self.flush()
+        for key, value in kept.items():
+            self._author.redis.restore(key, 0, value)
+
     def join(self, position: Cursor | None = None) -> WaitingSubscriber:
         """Open a stream at *position*, else where the hub stands."""
         mark = self.hub.mark
@@ -227,9 +233,7 @@ def test_a_lost_tail_has_every_stream_start_over(web: Web) -> None:
     before = {key: web.log.redis.dump(key) for key in web.log.redis.keys(web.log.key("*"))}
     web.say(3)
     web.woken()
-    web.flush()
-    for key, value in before.items():
-        web.log.redis.restore(key, 0, value or b"")
+    web.put_back(before)
     web.restart_server()
     web.silent()
     assert subscriber.closed is CloseReason.HISTORY
