@@ -99,6 +99,17 @@ class HttpStream:
                 raise EOFError(f"the body ended ({self.end.value}) after {self._summary()}")
             self._read(deadline)
 
+    def read_more(self, timeout_s: float) -> list[Message]:
+        """Return what no call has returned yet; may be none, and is none once the body has ended.
+
+        Blocking: waits up to *timeout_s* for the next bytes. Raises TimeoutError when none have come.
+        """
+        if self._examined == len(self.messages) and self.end is BodyEnd.OPEN:
+            self._read(time.monotonic() + timeout_s)
+        more = self.messages[self._examined :]
+        self._examined = len(self.messages)
+        return more
+
     def read_to_end(self, timeout_s: float) -> list[Message]:
         """Return all messages once the body has ended, however it did (see ``end``).
 
