@@ -88,8 +88,8 @@ def subscription_overrun(run: Run) -> None:
     def overrun_all() -> None:
         run.wait(lambda: len(listeners()) == WEB)
         before = listeners()
-        eye.publish(channel, NOISE)
-        run.wait(lambda: before.isdisjoint(listeners()))
+        # More than once: now and then the kernel takes all of it at once.
+        run.wait(lambda: eye.publish(channel, NOISE) >= 0 and before.isdisjoint(listeners()))
 
     with _set(run, **{"client-output-buffer-limit": "pubsub 32kb 16kb 1"}), run.fault():
         for _ in range(OVERRUNS):
