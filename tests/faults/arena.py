@@ -41,7 +41,7 @@ IN_A_ROW: Final = 6
 """So many refusals one after another are of both processes: the kernel gives a connection to either."""
 SERVICE: Final = {
     "TIDINGS_NAMESPACE": NAMESPACE,
-    "TIDINGS_HEARTBEAT_S": "0.5",
+    "TIDINGS_HEARTBEAT_S": "0.25",
     "TIDINGS_DRAIN_S": "0.2",
     "TIDINGS_LOG_EVENTS": "1000000",  # so that at the end the log still has what was said
     "TIDINGS_TOPIC_EVENTS": "100000",
@@ -97,6 +97,11 @@ class Arena:
         with suppress(RedisError):
             return bool(self.eye.ping())
         return False
+
+    def forget(self) -> None:
+        """Empty Redis, its file too, so that a long series of runs does not fill the disk."""
+        self.eye.flushall()
+        self.eye.bgrewriteaof()
 
     def end_of_log(self) -> Cursor:
         """Give the place of the log's last entry."""

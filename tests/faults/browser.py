@@ -20,6 +20,8 @@ LOOK_S: Final = 0.1
 DEFAULT_RETRY_MS: Final = 3_000
 """What a browser waits that was told nothing yet; theirs differ, from 1 to 5 s."""
 
+LEAST_RETRY_S: Final = 0.05
+
 
 class Browser:
     """One thread, from `start` to `stop`. *leaves*: how often a message makes it drop its connection."""
@@ -36,18 +38,29 @@ class Browser:
         self._random = random.Random(seed)  # noqa: S311 - to be replayed
         self._retry_ms = DEFAULT_RETRY_MS
         self._stopped = threading.Event()
+        self._hurried = threading.Event()
         self._thread = threading.Thread(target=self._live, name=transcript.name, daemon=True)
 
     def start(self) -> None:
         """Open the stream."""
         self._thread.start()
 
+    def leave(self) -> None:
+        """Leave for good; do not wait until it has."""
+        self._stopped.set()
+        self.hurry()
+
     def stop(self) -> None:
         """Leave for good, and wait until it has. Raises what it fell over, if it did."""
-        self._stopped.set()
+        self.leave()
         self._thread.join(ANSWER_S)
         if self.fault is not None:
             raise self.fault
+
+    def hurry(self) -> None:
+        """Come back at once from now on, and stay: there is nothing more to be tried."""
+        self.leaves = 0
+        self._hurried.set()
 
     @property
     def done(self) -> bool:
@@ -67,7 +80,8 @@ class Browser:
         try:
             while not self._stopped.is_set() and self.status in {0, 200}:
                 self._connect()
-                self._stopped.wait(self._retry_ms / 1_000)
+                self._stopped.wait(LEAST_RETRY_S)
+                self._hurried.wait(self._retry_ms / 1_000)
         except BaseException as error:  # noqa: BLE001 - raised again in the test's thread
             self.fault = error
 
@@ -94,6 +108,6 @@ class Browser:
             for message in messages:
                 self.transcript.heard.append(Heard.of(message, self.cursor, at))
                 self.cursor = message.last_event_id
-            if messages and self._random.random() < self.leaves:
+            if self.live and messages and self._random.random() < self.leaves:
                 stream.close(abruptly=True)
                 return

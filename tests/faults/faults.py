@@ -22,7 +22,7 @@ OVERRUNS: Final = 3
 REFUSED_S: Final = 1.0
 """How long appends are refused."""
 EVICTIONS: Final = 10
-HOLES: Final = 25
+HOLES: Final = 15
 
 
 def killed(run: Run) -> None:
@@ -42,6 +42,12 @@ def killed_without_persistence(run: Run) -> None:
     finally:
         redis.persist = True
         run.arena.eye.config_set("appendonly", "yes")
+
+
+def killed_in_mid_write(run: Run) -> None:
+    """As `killed`, with a file that is written to the disk before each answer."""
+    with _set(run, appendfsync="always"):
+        killed(run)
 
 
 def frozen(run: Run, duration_s: float = 3.0) -> None:
@@ -102,8 +108,13 @@ def memory_full(run: Run) -> None:
         _refusing(run)
 
 
-def evicted(run: Run, policy: str) -> None:
-    """Redis has no memory left and throws out what the *policy* chooses."""
+def evicted(run: Run) -> None:
+    """Redis has no memory left and throws out what its policy chooses: each policy in turn."""
+    for policy in ("volatile-ttl", "allkeys-lru", "allkeys-random"):
+        _evicted(run, policy)
+
+
+def _evicted(run: Run, policy: str) -> None:
     eye = run.arena.eye
 
     def count() -> int:
@@ -113,6 +124,12 @@ def evicted(run: Run, policy: str) -> None:
     room = int(eye.info("memory")["used_memory"])
     with run.fault(), _set(run, maxmemory=str(room), **{"maxmemory-policy": policy}):
         run.wait(lambda: count() >= before + EVICTIONS)
+
+
+def disk_refuses(run: Run) -> None:
+    """Redis cannot write to its disk, and refuses every append (MISCONF)."""
+    # Where we may make no disk of our own that can be full, another way to the same answer.
+    (disk_full if run.arena.redis.folder.is_mount() else save_failed)(run)
 
 
 def disk_full(run: Run) -> None:
@@ -143,10 +160,11 @@ def save_failed(run: Run) -> None:
         target.unlink()
 
 
-def emptied(run: Run, command: str = "FLUSHALL") -> None:
-    """Somebody empties Redis."""
-    with run.fault():
-        run.arena.eye.execute_command(command)
+def emptied(run: Run) -> None:
+    """Somebody empties Redis, one way and then the other."""
+    for command in ("FLUSHALL", "FLUSHDB"):
+        with run.fault():
+            run.arena.eye.execute_command(command)
 
 
 def scripts_flushed(run: Run) -> None:

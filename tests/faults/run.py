@@ -66,7 +66,7 @@ class Run:
         self._open("workflow", whole, frozenset(self.operations), late=True)
         self._open("workflow, restless", whole, frozenset(self.operations), late=True, leaves=LEAVES)
         self.wait(self._are_live)
-        self.hear(20)
+        self.hear(10)
         return self
 
     def __exit__(
@@ -76,6 +76,8 @@ class Run:
             if kind is None:
                 self._come_to_rest()
         finally:
+            for browser in self.browsers:
+                browser.leave()
             self._health.__exit__(kind, error, traceback)
             for browser in self.browsers:
                 browser.stop()
@@ -90,11 +92,15 @@ class Run:
         yield
         self.wait(self.arena.accepts)
         healed_at = time.monotonic()
-        self.figures.detected_s = self._health.noticed_s(began_at, healed_at)
+        noticed_s = self._health.noticed_s(began_at, healed_at)
         self.wait(lambda: all(_event_after(healed_at, each) for each in self._steady))
         comings = [_event_after(healed_at, each) for each in self._steady]
-        self.figures.live_again_s = max(heard.at for heard in comings if heard is not None) - healed_at
-        self.figures.silence_s = max(_longest_silence(began_at, each) for each in self._steady)
+        worst = self.figures
+        worst.detected_s = _larger(worst.detected_s, noticed_s)
+        for heard in comings:
+            worst.live_again_s = _larger(worst.live_again_s, heard and heard.at - healed_at)
+        for each in self._steady:
+            worst.silence_s = _larger(worst.silence_s, _longest_silence(began_at, each))
 
     def last(self, duration_s: float) -> None:
         """Let the fault last so long: a measure of its own, not a guess at how long something takes."""
@@ -147,6 +153,8 @@ class Run:
             answer = author.answer()
             assert answer["flushed"]
             self._said |= answer["said"]
+        for browser in self.browsers:
+            browser.hurry()
         last = self.arena.end_of_log()
         self.wait(lambda: all(each.has_reached(last) for each in self.browsers))
 
@@ -173,6 +181,11 @@ def _event_after(at: float, browser: Browser) -> Heard | None:
     """Give the first event that *browser* was told after *at*."""
     later = itertools.takewhile(lambda heard: heard.at > at, reversed(browser.transcript.heard))
     return next((heard for heard in reversed(list(later)) if heard.is_event), None)
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    """Give the larger of two figures, of those that there are."""
+    return max((figure for figure in (one, other) if figure is not None), default=None)
 
 
 def _longest_silence(since: float, browser: Browser) -> float:
