@@ -42,7 +42,7 @@ ANY: Final = [
 def test_nothing_is_lost_untold_whatever_comes_after_what(
     arena: Arena, seed: str, figures: list[Figures], pytestconfig: pytest.Config
 ) -> None:
-    """Each run has faults one after another; its seed, which the table shows, has it repeated as the first."""
+    """Each run has some faults, one after another; with the seed that the table shows it can be repeated."""
     if not pytestconfig.getoption("chaos"):
         pytest.skip("takes half an hour: make chaos")
     until = time.monotonic() + float(os.environ.get(DURATION, "1800"))
