@@ -57,17 +57,18 @@ class Cable:
         for thread in self._threads:
             thread.join(STOP_S)
 
-    def cut(self, way: Way = Way.BOTH) -> None:
-        """Let nothing through in this *way*; what is sent waits."""
-        self._cut = way
+    def cut(self, way: Way = Way.BOTH, *, forget: bool = False) -> None:
+        """Let nothing through in this *way*; what is sent waits.
 
-    def mend(self, *, forget: bool = False) -> None:
-        """Let everything through again. *forget*: connections from before stay dead for ever, and untold.
-
-        So does a firewall that has lost its table.
+        *forget*: the connections that there are stay dead for ever, and untold, as behind a firewall that
+        has lost its table.
         """
         if forget:
             self._generation += 1
+        self._cut = way
+
+    def mend(self) -> None:
+        """Let everything through again."""
         self._cut = Way(0)
 
     def swallow_replies(self, word: bytes, count: int) -> None:

@@ -92,3 +92,9 @@ def arena(grounds: Grounds) -> Arena:
 def figures(pytestconfig: pytest.Config) -> list[Figures]:
     """The rows of the table at the end."""
     return pytestconfig.stash[_ROWS]
+
+
+@pytest.fixture
+def one_seed() -> str:
+    """One seed, for what goes on from there by itself."""
+    return os.environ.get(SEED) or secrets.token_hex(4)

@@ -61,9 +61,9 @@ def frozen(run: Run, duration_s: float = 3.0) -> None:
 def cut(run: Run, way: Way = Way.BOTH, *, forget: bool = False) -> None:
     """Nothing comes through between web and Redis in one direction or both, and nobody is told."""
     with run.fault():
-        run.arena.web_cable.cut(way)
+        run.arena.web_cable.cut(way, forget=forget)
         run.until_noticed()
-        run.arena.web_cable.mend(forget=forget)
+        run.arena.web_cable.mend()
 
 
 def replies_lost(run: Run) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -17,39 +18,41 @@ from tests.faults.run import Run
 DURATION: Final = "FAULT_MIXED_S"
 """The environment variable for how long, in seconds."""
 FAULTS_IN_A_RUN: Final = 3
-ANY: Final = [
-    faults.killed,
-    faults.killed_in_mid_write,
-    faults.killed_without_persistence,
-    faults.frozen,
-    faults.cut,
-    partial(faults.cut, way=Way.UP),
-    partial(faults.cut, way=Way.DOWN),
-    partial(faults.cut, forget=True),
-    faults.replies_lost,
-    faults.subscription_killed,
-    faults.subscription_overrun,
-    faults.memory_full,
-    faults.evicted,
-    faults.disk_refuses,
-    faults.emptied,
-    faults.scripts_flushed,
-    faults.holes,
-]
+ANY: Final[dict[str, Callable[[Run], None]]] = {
+    "killed": faults.killed,
+    "killed, always": faults.killed_in_mid_write,
+    "killed, nothing kept": faults.killed_without_persistence,
+    "frozen": faults.frozen,
+    "cut": faults.cut,
+    "cut up": partial(faults.cut, way=Way.UP),
+    "cut down": partial(faults.cut, way=Way.DOWN),
+    "forgotten": partial(faults.cut, forget=True),
+    "replies lost": faults.replies_lost,
+    "subscription killed": faults.subscription_killed,
+    "subscription overrun": faults.subscription_overrun,
+    "memory full": faults.memory_full,
+    "evicted": faults.evicted,
+    "disk full": faults.disk_refuses,
+    "emptied": faults.emptied,
+    "SCRIPT FLUSH": faults.scripts_flushed,
+    "holes": faults.holes,
+}
 
 
 @pytest.mark.timeout(7_200)
 def test_nothing_is_lost_untold_whatever_comes_after_what(
-    arena: Arena, seed: str, figures: list[Figures], pytestconfig: pytest.Config
+    arena: Arena, one_seed: str, figures: list[Figures], pytestconfig: pytest.Config
 ) -> None:
     """Each run has some faults, one after another; with the seed that the table shows it can be repeated."""
     if not pytestconfig.getoption("chaos"):
         pytest.skip("takes half an hour: make chaos")
     until = time.monotonic() + float(os.environ.get(DURATION, "1800"))
     for number in itertools.count():
-        with Run(arena, "mixed", f"{seed}.{number}" if number else seed, figures) as run:
-            for fault in run.random.choices(ANY, k=FAULTS_IN_A_RUN):
-                fault(run)
+        with Run(arena, "", f"{one_seed}.{number}" if number else one_seed, figures) as run:
+            names = run.random.choices(list(ANY), k=FAULTS_IN_A_RUN)
+            run.figures.fault = "mixed: " + " · ".join(names)
+            for name in names:
+                ANY[name](run)
         if time.monotonic() > until:
             return
         arena.forget()
