@@ -34,8 +34,9 @@ from tidings.topics import Filter
 
 STREAM: Final = "/api/events/stream"
 RATE: Final = 10.0
+STREAMS: Final = 300
 DELIVERIES_PER_MIN: Final = 35_000
-"""A million in half an hour."""
+"""A million in half an hour, with so many streams."""
 PAUSE_S: Final = (2.0, 10.0)
 """Between the beginnings of two faults: many begin before the one before is over."""
 RECOVERY_S: Final = 120.0
@@ -304,34 +305,48 @@ def ended(history: Sequence[Entry], world: World) -> Finding:
     """Look at the operations that the worker had: one end each, and nothing after it."""
     last: dict[str, Entry] = {}
     ends: Counter[str] = Counter()
+    begun: set[str] = set()
     for entry in history:
         if entry.operation_id:
             last[entry.operation_id] = entry
             ends[entry.operation_id] += entry.ends_operation
+            if entry.type == "status" and json.loads(entry.data)["status"] == "running":
+                begun.add(entry.operation_id)
     twice = [name for name in world.started if ends[name] > 1]
     beyond = [name for name in world.started if ends[name] and not last[name].ends_operation]
-    never = [name for name in world.started if not ends[name]]
-    counts = f"{len(twice)} ended twice, {len(beyond)} went on, {len(never)} never ended"
-    found = f"{len(world.started)} operations, {counts}"
-    return Finding("operations", found, not twice and not beyond and not never)
+    never = [name for name in world.started if not ends[name] and name in begun]
+    unheard = len(set(world.started) - begun)
+    counts = (
+        f"{len(twice)} ended twice, {len(beyond)} went on, {len(never)} begun and never ended {never[:3]}"
+    )
+    found = f"{len(world.started)}: {counts}; {unheard} never begun, their message lost with the broker"
+    return Finding("operations", found, not twice and not beyond and not never and unheard <= _excuses(world))
 
 
-def judged(verdict: Verdict, minutes: float) -> list[Finding]:
+def _excuses(world: World) -> int:
+    """Say how many messages may be lost: kombu takes one off the queue before it notes that it has it.
+
+    A killed worker's prefetched ones come back after the visibility timeout only, an hour.
+    """
+    return world.done["Redis kill -9"] + 8 * world.done["worker kill -9"]
+
+
+def judged(verdict: Verdict, wanted: float) -> list[Finding]:
     """Put what the judge found into lines: a reset is a fault too, where nothing was trimmed or lost."""
     told = f"{verdict.deliveries:,} in {verdict.lives:,} connections of {verdict.browsers:,} browsers"
-    found = [Finding("deliveries", told, verdict.deliveries >= DELIVERIES_PER_MIN * minutes)]
+    found = [Finding("deliveries", told, verdict.deliveries >= wanted)]
     found += [Finding(kind, str(verdict.faults[kind]), not verdict.faults[kind]) for kind in KINDS]
     return [*found, Finding("needless resets", str(verdict.resets.total()), not verdict.resets)]
 
 
-def findings(world: World, talk: Talk, minutes: float) -> list[Finding]:
-    """Judge what has happened."""
+def findings(world: World, talk: Talk, wanted: float) -> list[Finding]:
+    """Judge what has happened; *wanted* is the least number of deliveries that shows anything."""
     history, verdict = settle(world, talk)
     say(str(verdict))
     harmed = ", ".join(f"{name} {times}" for name, times in sorted(world.done.items()))
     return [
         Finding("harm done", harmed, bool(world.done)),
-        *judged(verdict, minutes),
+        *judged(verdict, wanted),
         reported(history, talk),
         ended(history, world),
     ]
@@ -339,7 +354,7 @@ def findings(world: World, talk: Talk, minutes: float) -> list[Finding]:
 
 def main() -> None:
     """Run it, print the table, and end with status 1 unless all of it held."""
-    chosen = options("mixed run", minutes=30, streams=300)
+    chosen = options("mixed run", minutes=30, streams=STREAMS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with (
@@ -352,7 +367,7 @@ def main() -> None:
             open_browsers(crowd, talk, chosen.streams)
             wait_until(crowd.all_open, timeout_s=RECOVERY_S)
             harm(world, chosen.minutes)
-            found = findings(world, talk, chosen.minutes)
+            found = findings(world, talk, DELIVERIES_PER_MIN * chosen.minutes * chosen.streams / STREAMS)
         conclude(found)
 
 

@@ -32,6 +32,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
     """One web process."""
 
     service: Service | None = None
+    alive: bool
     wsgi: Any
 
     def load_wsgi(self) -> None:
@@ -58,7 +59,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
     def notify(self) -> None:
         """Tell the master that we live; if it does not, drain as on TERM (gevent's worker just exits)."""
         Worker.notify(self)
-        if self.ppid != os.getppid():
+        if self.alive and self.ppid != os.getppid():
             self.log.info("Parent changed, shutting down: %s", self)
             self.alive = False
 

@@ -220,6 +220,7 @@ def test_lost_master_has_its_processes_drain(own_redis: RedisServer, tmp_path: P
         wait_until(here.crowd.all_open, timeout_s=READ_S)
 
         assert_handed_over(firsts(here.crowd.browsers))
+        assert here.stack.output("web").count("Parent changed") == len(pids)
         assert not here.settle().faults
 
 
