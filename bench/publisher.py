@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from itertools import count
 from typing import Any, Final, Protocol
 
 from redis import Redis
@@ -34,6 +35,8 @@ from tidings.settings import Settings
 KIND: Final = "batch"
 LAST_S: Final = 60
 """How long a sink may take to be rid of what it was given."""
+BEAT_S: Final = 3.0
+"""Of a lease of 10 s, as tidings.lease has it."""
 TICK_S: Final = 0.001
 """Pause between two looks at what is due: below every bar; 1,000 wake-ups a second are 1-2 % of a core."""
 
@@ -52,7 +55,7 @@ class Sink(Protocol):
 
 
 class LogSink:
-    """Our log, as a reporter's thread writes it: one append per batch, one batch in flight."""
+    """Our log, as a reporter's thread writes it: one append per batch, one batch in flight, and a beat."""
 
     def __init__(self, redis_url: str, namespace: str) -> None:
         self._log = Log(Settings(redis_url=redis_url, namespace=namespace))
@@ -62,6 +65,13 @@ class LogSink:
     def announce(self, descriptors: Sequence[Descriptor]) -> None:
         """Begin each operation."""
         self.publish([Record.beginning(descriptor, f"{self.reporter}.1", 1) for descriptor in descriptors])
+        threading.Thread(target=self._beat_for_ever, daemon=True).start()
+
+    def _beat_for_ever(self) -> None:
+        """Keep the operations alive while streams connect: that takes longer than a lease."""
+        for beat in count(1):
+            self._log.append(self.reporter, 0, [], str(beat))
+            time.sleep(BEAT_S)
 
     def publish(self, records: Sequence[Record]) -> None:
         """Append *records*; an outcome that is not `stored` ends the benchmark."""
