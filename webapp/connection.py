@@ -6,6 +6,9 @@ closing that does nothing (PARKING.md, 1).
 """
 
 import socket
+import time
+from email.utils import formatdate
+from functools import lru_cache
 from typing import Any, Final
 
 CONNECTION: Final = "tidings.connection"
@@ -51,6 +54,16 @@ class Connection:
         return fd, chunked, head
 
     def _head(self) -> bytes:
+        """Write the head as gunicorn does, which would format the date anew for each."""
         response = self._response
-        lines = [*response.default_headers(), *(f"{name}: {value}\r\n" for name, value in response.headers)]
-        return "".join([*lines, "\r\n"]).encode("latin-1")
+        major, minor = response.req.version
+        own = [("Server", response.version), ("Date", _date(int(time.time()))), ("Connection", "close")]
+        if response.chunked:
+            own.append(("Transfer-Encoding", "chunked"))
+        lines = [f"{name}: {value}\r\n" for name, value in (*own, *response.headers)]
+        return f"HTTP/{major}.{minor} {response.status}\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -30,6 +30,8 @@ class Past:
     @property
     def cursor(self) -> Cursor | None:
         """The id as a cursor; None where there is none, or not one of ours."""
+        if not self.requested:
+            return None
         try:
             return Cursor.parse(self.requested)
         except InvalidValue:
