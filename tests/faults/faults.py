@@ -23,6 +23,7 @@ REFUSED_S: Final = 1.0
 """How long appends are refused."""
 EVICTIONS: Final = 10
 HOLES: Final = 15
+HOLE_EVERY_S: Final = 0.1
 
 
 def killed(run: Run) -> None:
@@ -176,21 +177,26 @@ def scripts_flushed(run: Run) -> None:
 
 
 def holes(run: Run) -> None:
-    """Topic streams expire, are deleted and trimmed, and the log is trimmed, under those who come back."""
-    eye, key = run.arena.eye, run.arena.key
+    """Topic streams expire, are deleted and trimmed, so is the log, until one who comes back is told."""
     with run.fault():
         for _ in range(HOLES):
-            topic = key(f"t:operations:{run.random.choice(run.operations)}")
-            match run.random.randrange(4):
-                case 0:
-                    eye.delete(topic)
-                case 1:
-                    eye.pexpire(topic, 1)
-                case 2:
-                    eye.xtrim(topic, maxlen=1, approximate=False)
-                case _:
-                    eye.xtrim(key("log"), maxlen=run.random.randrange(1, 10), approximate=False)
-            run.last(0.1)
+            _make_hole(run)
+        run.wait(lambda: _make_hole(run) or run.was_told)
+
+
+def _make_hole(run: Run) -> None:
+    eye, key = run.arena.eye, run.arena.key
+    topic = key(f"t:operations:{run.random.choice(run.operations)}")
+    match run.random.randrange(4):
+        case 0:
+            eye.delete(topic)
+        case 1:
+            eye.pexpire(topic, 1)
+        case 2:
+            eye.xtrim(topic, maxlen=1, approximate=False)
+        case _:
+            eye.xtrim(key("log"), maxlen=run.random.randrange(1, 10), approximate=False)
+    run.last(HOLE_EVERY_S)
 
 
 @contextmanager

@@ -117,6 +117,11 @@ class Run:
         self.wait(lambda: all(each.done or len(each.transcript.heard) >= goal for each, goal in goals))
 
     @property
+    def was_told(self) -> bool:
+        """Whether any browser has been reset."""
+        return any(heard.type == "reset" for each in self.browsers for heard in list(each.transcript.heard))
+
+    @property
     def _steady(self) -> list[Browser]:
         """The browsers that never leave of their own."""
         return [each for each in self.browsers if not each.leaves]
