@@ -181,7 +181,12 @@ def holes(run: Run) -> None:
     with run.fault():
         for _ in range(HOLES):
             _make_hole(run)
-        run.wait(lambda: _make_hole(run) or run.was_told)
+        run.wait(lambda: _told_after_a_hole(run))
+
+
+def _told_after_a_hole(run: Run) -> bool:
+    _make_hole(run)
+    return run.was_told
 
 
 def _make_hole(run: Run) -> None:
