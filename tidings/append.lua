@@ -8,8 +8,8 @@
 --       5 log length  6 topic length  7 index length
 --       8 running TTL s   9 history TTL s   10 state TTL s
 --       then for each event: condition, number of topics, number of indexes, topics (as `k`),
---       type, JSON, status ('' = unchanged), run, attempt, effect ('' | ends | leaves),
---       descriptor (JSON), redelivery s
+--       type, JSON, status ('' = unchanged, and then no indexes), run, attempt, effect ('' | ends | leaves),
+--       descriptor (JSON; of 'new' and 'begin' only), redelivery s
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's
