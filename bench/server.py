@@ -143,7 +143,7 @@ class Publisher:
         assert self.process.stdout is not None  # noqa: S101 - for the type checker
         line = self.process.stdout.readline()
         if not line:
-            raise NotMeasured(f"the publisher ended, see {LOGS / 'publisher.log'}")
+            raise NotMeasured(f"the publisher ended, see {(LOGS / 'publisher.log').relative_to(ROOT)}")
         reply: dict[str, Any] = json.loads(line)
         return reply
 
