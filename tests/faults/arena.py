@@ -112,7 +112,7 @@ class Arena:
         """Give all events that the log still has, in its order."""
         raw: Any = self.eye.xrange(self.key("log"))
         return [
-            Kept(Cursor.from_stream(place), _operation(fields[b"k"]))
+            Kept(Cursor.from_stream(place), _operation(fields[b"k"]), fields[b"t"].decode())
             for place, fields in raw
             if fields[b"t"] != b"era"
         ]

@@ -19,6 +19,8 @@ class Figures:
     silence_s: float | None = None
     """The longest that a steady browser heard of no event, from the fault on."""
     events: int = 0
+    conflated: int = 0
+    """Progress that browsers got a newer one instead of: what was held up came faster than they read."""
     lost: int = 0
     doubled: int = 0
     disordered: int = 0

@@ -5,7 +5,8 @@ of order, never ended. Pure: it sees no process and no clock.
 
 Two independent measures of a loss: durable reports are numbered by their author, and must come in unbroken
 succession; and of what the log still has, a browser must have heard everything between any two of its own
-events, progress included. A `reset` excuses what is missing up to the state that follows it, and no more.
+events. Only progress may be left out, when it comes faster than it is read, if a newer one of the same
+operation comes in its place. A `reset` excuses what is missing up to the state that follows it, and no more.
 """
 
 from bisect import bisect_right
@@ -23,6 +24,7 @@ class Kept(NamedTuple):
 
     place: Cursor
     operation: str
+    type: str
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Verdict:
 
     events: int = 0
     resets: int = 0
+    conflated: int = 0
+    """Progress that a newer one came in place of."""
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     disordered: list[str] = field(default_factory=list)
@@ -150,10 +154,25 @@ def _judge_against_log(transcript: Transcript, kept: Sequence[Kept], verdict: Ve
     """See that all was heard that the log still has between any two ids with no reset in between."""
     places = [each.place for each in kept]
     heard = {one.id for one in transcript.heard if one.is_event}
+    owed: dict[str, Kept] = {}
     for first, last in _stretches(transcript.heard):
+        owed = {}  # what was owed before a reset, its states have said
         for each in kept[bisect_right(places, first) : bisect_right(places, last)]:
-            if transcript.asks_for(each.operation) and each.place.wire not in heard:
-                verdict.lost.append(f"{each.operation}: the log has {each.place.wire}")
+            if not transcript.asks_for(each.operation):
+                continue
+            if each.place.wire in heard:
+                if each.type == "progress":
+                    owed.pop(each.operation, None)
+            elif each.type == "progress":
+                verdict.conflated += 1
+                owed[each.operation] = each
+            else:
+                verdict.lost.append(_missed(each))
+    verdict.lost += map(_missed, owed.values())
+
+
+def _missed(kept: Kept) -> str:
+    return f"{kept.operation}: the log has {kept.place.wire}, {kept.type}"
 
 
 def _stretches(heard: Sequence[Heard]) -> list[tuple[Cursor, Cursor]]:

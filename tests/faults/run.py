@@ -174,6 +174,7 @@ class Run:
     def _count(self, verdicts: list[Verdict]) -> None:
         row = self.figures
         row.events = sum(each.events for each in verdicts)
+        row.conflated = sum(each.conflated for each in verdicts)
         row.lost = sum(len(each.lost) for each in verdicts)
         row.doubled = sum(len(each.doubled) for each in verdicts)
         row.disordered = sum(len(each.disordered) + len(each.unended) for each in verdicts)

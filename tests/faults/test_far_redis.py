@@ -20,10 +20,6 @@ def place() -> Iterator[netns.FarAway]:
         yield place
 
 
-@pytest.mark.xfail(
-    reason="open (issue 4): since leases, some runs end with events that the log has and a browser has not",
-    strict=False,
-)
 def test_pulled_cable_costs_time_and_nothing_else(
     place: netns.FarAway, tmp_path: Path, seed: str, figures: list[Figures]
 ) -> None:

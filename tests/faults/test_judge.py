@@ -32,12 +32,24 @@ def beat(n: int) -> Heard:
 
 RESET = Heard(0.0, "reset", "")
 WHOLE = [beat(0), event(1, 1), event(2, 2), event(3, 3, kind="complete", ends=True), beat(3)]
-KEPT = [Kept(Cursor(ERA, n), "a") for n in (1, 2, 3)]
+KEPT = [Kept(Cursor(ERA, n), "a", "warning") for n in (1, 2, 3)]
 
 
-def faults(*heard: Heard, from_start: bool = True) -> list[str]:
+def faults(*heard: Heard, from_start: bool = True, kept: list[Kept] = KEPT) -> list[str]:
     """Judge what one browser heard of an operation with three reports."""
-    return judge(Transcript("one", frozenset({"a"}), from_start, list(heard)), SAID, KEPT).faults
+    return judge(Transcript("one", frozenset({"a"}), from_start, list(heard)), SAID, kept).faults
+
+
+def test_progress_may_be_left_out_if_newer_comes() -> None:
+    """A reader too slow for it gets the newest progress instead of all of it (DESIGN.md, 5.1)."""
+    kept = [Kept(Cursor(ERA, n), "a", "progress") for n in (1, 2)]
+    kept += [Kept(Cursor(ERA, n), "a", "warning") for n in (3, 4, 5)]
+    rest = [event(3, 1), event(4, 2), event(5, 3, kind="complete", ends=True)]
+    assert faults(beat(0), progress(2, 5), *rest, kept=kept) == []
+    assert faults(beat(0), progress(1, 4), *rest, kept=kept) != []
+    assert faults(beat(0), *rest, kept=kept) != []
+    assert faults(beat(0), RESET, beat(1), *rest, kept=kept) != []
+    assert faults(beat(0), RESET, beat(2), *rest, kept=kept) == []
 
 
 def test_whole_transcript_is_clean() -> None:
