@@ -11,7 +11,6 @@ from tidings.errors import HistoryChanged, LogUnavailable
 from tidings.replay import Opening
 from webapp.connection import Connection
 from webapp.errors import NotFound
-from webapp.opening import open_stream
 from webapp.query import Asked
 from webapp.service import Service
 from webapp.stream import Plan, sent_away, stream_frames
@@ -37,7 +36,7 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
         return sent_away()
     wanted, past = asked.wanted, asked.past
     try:
-        opening = open_stream(here.log, here.hub.ring, feed, wanted, past)
+        opening = here.openings.open(feed, wanted, past)
         end = _end_of(here, asked, opening)
     except (HistoryChanged, LogUnavailable):
         return sent_away()

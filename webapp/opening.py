@@ -4,13 +4,15 @@ Takes what the browser said of its past, gives an `Opening`: from the ring where
 (which works with Redis away), else from the log by the resume table (`tidings.replay`).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.errors import InvalidValue
-from tidings.log import Log, Mark
+from tidings.log import Log, Mark, OperationState
 from tidings.replay import History, Opening, Reset, from_the_beginning, resume, start_over
 from tidings.topics import Filter
 from webapp import frames
@@ -18,6 +20,10 @@ from webapp.ring import Ring
 
 CHUNK_BYTES = 16_384
 """Frames are joined up to this before they are written: fewer writes, no large buffers (PARKING.md, 2)."""
+MOST_KEPT: Final = 16
+"""Openings kept: in a storm most streams ask for one of a few. At most some 500 KB each. Guessed."""
+KEPT_S: Final = 1.0
+"""How long: a storm reads once a second, and what has expired in Redis is not shown for ever. Guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,46 @@ class Past:
             return Cursor.parse(self.requested)
         except InvalidValue:
             return None
+
+
+class Openings:
+    """One process' way to open streams; keeps what it has opened, for a second, while the feed stands still.
+
+    Whoever then asks for the same begins at the same place with the same bytes, and what has come
+    since follows live, as for one who had asked a moment earlier. Used by every greenlet of the process.
+    """
+
+    def __init__(self, log: Log, ring: Ring, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._ring = ring
+        self._clock = clock
+        self._feed: Mark | None = None
+        self._until = 0.0
+        self._kept: dict[tuple[Filter, Past], Opening] = {}
+
+    def open(self, feed: Mark, wanted: Filter, past: Past) -> Opening:
+        """Decide how a stream begins (see `open_stream`)."""
+        self._forget(feed)
+        opening = self._kept.get((wanted, past))
+        if opening is None:
+            opening = open_stream(self._log, self._ring, feed, wanted, past)
+            if opening.at_hand and feed == self._feed:
+                opening = replace(opening, states=_Kept(opening.states), entries=_Kept(opening.entries))
+                self._kept[wanted, past] = opening
+        return opening
+
+    def _forget(self, feed: Mark) -> None:
+        """Forget what was opened elsewhere, or long ago; and all, where that is too much."""
+        now = self._clock()
+        if feed != self._feed or now > self._until or len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+            self._feed, self._until = feed, now + KEPT_S
+
+
+class _Kept(tuple[Any, ...]):  # noqa: SLOT001 - a tuple may not have any
+    """Some states or entries, and what they are on the wire, once that was made."""
+
+    written: tuple[bytes, ...] | None = None
 
 
 def open_stream(log: Log, ring: Ring, feed: Mark, wanted: Filter, past: Past) -> Opening:
@@ -66,17 +112,27 @@ def opening_frames(opening: Opening, wanted: Filter, past: Past) -> Iterator[byt
     if opening.reset is not None:
         first += frames.reset(opening.reset, past.requested)
     yield first
-    shown = [
-        state for state in opening.states if wanted.kinds is None or state.descriptor.kind in wanted.kinds
-    ]
-    yield from _chunks(frames.state_frames(state, wanted.types) for state in shown)
-    yield from entry_chunks(opening.entries)
+    yield from _written(opening.states, lambda: _state_chunks(opening.states, wanted))
+    yield from _written(opening.entries, lambda: entry_chunks(opening.entries))
     yield frames.heartbeat(opening.position)
 
 
 def entry_chunks(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Write *entries* as they come, some at a time."""
     return _chunks(frames.entry_frame(entry) for entry in entries)
+
+
+def _written(source: Iterable[Any], write: Callable[[], Iterator[bytes]]) -> Iterable[bytes]:
+    if not isinstance(source, _Kept):
+        return write()
+    if source.written is None:
+        source.written = tuple(write())
+    return source.written
+
+
+def _state_chunks(states: Iterable[OperationState], wanted: Filter) -> Iterator[bytes]:
+    shown = (state for state in states if wanted.kinds is None or state.descriptor.kind in wanted.kinds)
+    return _chunks(frames.state_frames(state, wanted.types) for state in shown)
 
 
 def _chunks(pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ from tidings.process import configure
 from webapp.feed import Feed
 from webapp.hub import Hub
 from webapp.leases import Leases
+from webapp.opening import Openings
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
 
@@ -32,6 +33,7 @@ class Service:
         configure(settings.log)
         self.hub = Hub(settings.ring_events, settings.heartbeat_s, settings.lifetime_s)
         self.log = SharedLog(settings.log, lambda: self.hub.mark)
+        self.openings = Openings(self.log, self.hub.ring)
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         self.feed = Feed(Log(settings.log, connections=3), self.hub)

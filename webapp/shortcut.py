@@ -19,6 +19,8 @@ from webapp.service import Service
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 PREFIX: Final = "/api/events/"
+ENDPOINT: Final = "events.stream"
+"""What the rule of auth is asked for: the same for all streams."""
 
 
 class Shortcut:
@@ -34,7 +36,7 @@ class Shortcut:
         """Answer with a stream, or as Flask does."""
         try:
             asked = self._read(environ)
-            if asked is None or auth.refusal(self._here.settings, "events") is not None:
+            if asked is None or auth.refusal(self._here.settings, ENDPOINT) is not None:
                 return self._wsgi(environ, start_response)
             body = answer(self._here, asked, environ.get(CONNECTION))
         except (InvalidValue, NotFound):

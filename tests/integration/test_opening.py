@@ -1,5 +1,7 @@
 """How a stream begins, with ring and log together: what needs no Redis, and the rest."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from dev.redis_server import RedisServer
@@ -7,12 +9,12 @@ from tests.sse import parse
 from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
 from tidings.events import Progress, Warning  # noqa: A004 - the wire's name
-from tidings.log import Log, Mark
+from tidings.log import Log, Mark, OperationState
 from tidings.record import OWN, Record
-from tidings.replay import History, Reset
+from tidings.replay import History, Reset, start_over
 from tidings.settings import Settings
 from tidings.topics import Filter
-from webapp.opening import Past, open_stream, opening_frames
+from webapp.opening import KEPT_S, MOST_KEPT, Openings, Past, open_stream, opening_frames
 from webapp.ring import Ring
 
 OP = Descriptor.of("op", "batch")
@@ -116,3 +118,80 @@ def test_a_cursor_in_the_ring_is_resumed_with_redis_away(own_redis: RedisServer)
         ids = [event_id for _, event_id in written(log, ring, feed, Past(Cursor(start.era, n).wire))]
         assert ids == [*expected, feed.position.wire]
     log.close()
+
+
+class Reads:
+    """A process that opens streams: counts what it reads of the log, and has its time told."""
+
+    def __init__(self, log: Log, ring: Ring) -> None:
+        self.count = 0
+        self.now = 0.0
+        self._log = log
+        self.openings = Openings(self, ring, lambda: self.now)  # type: ignore[arg-type]  # of a log it asks the state
+
+    def state(self, topics: Sequence[str], most: int) -> tuple[Mark, list[OperationState]]:
+        """Read as the log does."""
+        self.count += 1
+        return self._log.state(topics, most)
+
+    def written(self, feed: Mark, past: Past | None = None, wanted: Filter | None = None) -> list[bytes]:
+        """Open a stream; give what its opening writes, but for the time to come back."""
+        opening = self.openings.open(feed, wanted or Filter(), past or Past())
+        return list(opening_frames(opening, wanted or Filter(), past or Past()))[1:]
+
+
+@pytest.fixture
+def reads(log: Log, empty: Ring) -> Reads:
+    """A process that has just started."""
+    return Reads(log, empty)
+
+
+def test_streams_that_ask_for_the_same_are_opened_by_one_read(reads: Reads, feed: Mark) -> None:
+    """They get the same bytes, and those are what one stream gets that is opened by itself."""
+    alone = opening_frames(start_over(reads._log, Filter(), feed), Filter(), Past())  # noqa: SLF001
+    several = [reads.written(feed) for _ in range(3)]
+    assert reads.count == 1
+    assert several == [list(alone)[1:]] * 3
+
+
+def test_streams_that_ask_for_something_else_are_opened_by_themselves(reads: Reads, feed: Mark) -> None:
+    """Another filter, or another past, is another opening."""
+    everything, warnings = (
+        b"".join(reads.written(feed, wanted=wanted)) for wanted in (Filter(), Filter.of([], ["warning"]))
+    )
+    assert (b"event: progress" in everything, b"event: progress" in warnings) == (True, False)
+    assert reads.openings.open(feed, Filter(), Past("nonsense")).reset is Reset.UNKNOWN_CURSOR
+    assert reads.count == 3
+
+
+def test_an_opening_is_forgotten_when_the_feed_reads_on(reads: Reads, log: Log, feed: Mark) -> None:
+    """Whoever comes after an event sees it in the state."""
+    before = reads.written(feed)
+    log.append("me", 4, [Record.of(OP, Warning, condition=OWN, run="me.1", code="later", message="m")])
+    after = reads.written(log.hello())
+    assert (b"later" in b"".join(before), b"later" in b"".join(after)) == (False, True)
+    assert reads.count == 2
+
+
+def test_an_opening_is_forgotten_after_a_second(reads: Reads, feed: Mark) -> None:
+    """What has expired is not shown for ever."""
+    for now, count in ((0.0, 1), (KEPT_S, 1), (KEPT_S + 0.1, 2), (KEPT_S + 0.2, 2)):
+        reads.now = now
+        reads.written(feed)
+        assert reads.count == count
+
+
+def test_few_openings_are_kept(reads: Reads, feed: Mark) -> None:
+    """However many ask for different things, memory holds some of them."""
+    for n in range(10 * MOST_KEPT):
+        reads.written(feed, wanted=Filter.of([f"operations:o{n}"]))
+        assert len(reads.openings._kept) <= MOST_KEPT  # noqa: SLF001 - the bound itself
+
+
+def test_an_opening_that_reads_on_is_not_kept(reads: Reads, log: Log, feed: Mark) -> None:
+    """Pages of Redis can be drawn once, by one stream."""
+    openings = Openings(log, Ring(1))
+    wanted, past = Filter.of(["operations:op"]), Past(history=History.ALL)
+    written = [list(opening_frames(openings.open(feed, wanted, past), wanted, past))[1:] for _ in range(2)]
+    assert written[0] == written[1]
+    assert b"event: warning" in b"".join(written[1])
