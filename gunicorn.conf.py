@@ -11,7 +11,6 @@ import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 from tidings.errors import SettingsError  # noqa: E402
-from webapp.service import MAX_IN_GENERATORS  # noqa: E402
 from webapp.settings import ServiceSettings  # noqa: E402
 
 try:
@@ -24,9 +23,9 @@ except SettingsError as error:
 bind = [f"{_settings.host}:{_settings.port}"]
 workers = _settings.web_concurrency
 worker_class = "webapp.worker.StreamWorker"
-# Counts requests and openings; a parked stream is none of its business. Above the service's own bound
-# for streams that cannot be parked, or the process stops answering at all (PITFALLS G7).
-worker_connections = MAX_IN_GENERATORS + 500
+# Counts requests and openings; a parked stream is none of its business. The worker takes fewer where
+# descriptors are few, and fills no more than three quarters with streams that cannot be parked.
+worker_connections = 2000
 backlog = 4096
 graceful_timeout = 20  # below the 25 s that dev/procfile.py and the 30 s that Heroku-like hosts wait
 control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)

@@ -21,8 +21,7 @@ from webapp.shared_log import SharedLog
 
 EXTENSION: Final = "tidings"
 MAX_IN_GENERATORS: Final = 1_500
-"""Streams that cannot be parked hold a place each of gunicorn's pool (worker_connections), which must
-never be full: then nothing is answered at all (PITFALLS G7)."""
+"""Streams that cannot be parked hold a greenlet and 20 KB each, and a place of their server's pool."""
 
 
 class Service:
@@ -33,6 +32,7 @@ class Service:
         configure(settings.log)
         self.hub = Hub(settings.ring_events, settings.heartbeat_s, settings.lifetime_s)
         self.log = SharedLog(settings.log, lambda: self.hub.mark)
+        self.max_in_generators = MAX_IN_GENERATORS
         self.openings = Openings(self.log, self.hub.ring)
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
@@ -54,7 +54,7 @@ class Service:
     def has_room(self) -> bool:
         """Tell whether this process can take another stream, parked or in a generator."""
         in_generators = len(self.hub) - self.hub.parked
-        return len(self.hub) < self.hub.max_streams and in_generators < MAX_IN_GENERATORS
+        return len(self.hub) < self.hub.max_streams and in_generators < self.max_in_generators
 
 
 def service() -> Service:

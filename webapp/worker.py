@@ -22,8 +22,12 @@ from webapp.service import EXTENSION, Service
 LISTENERS_CLOSED_S: Final = 1.1
 """gunicorn's loop looks once a second whether to stop accepting; only then may streams be sent
 away, or they come back to this very process (PARKING.md, 2)."""
-SPARE_DESCRIPTORS: Final = 200
-"""For Redis, the broker, listeners and ordinary requests beside the streams."""
+OTHER_DESCRIPTORS: Final = 100
+"""For Redis, the broker, listeners and files beside the streams and the pool. Guessed, generous."""
+SPARE_DESCRIPTORS: Final = OTHER_DESCRIPTORS + 100
+"""Kept from the streams, so that the pool has some: for ordinary requests, and for openings under way."""
+GENERATORS_SHARE: Final = 0.75
+"""Of the pool, for streams that cannot be parked: if they filled it, nothing would be answered at all."""
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -34,14 +38,19 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
     service: Service | None = None
     alive: bool
     wsgi: Any
+    worker_connections: int
 
     def load_wsgi(self) -> None:
         """Load the app, offer it the connections, and have its service follow the log from now on."""
         super().load_wsgi()
         self.service = getattr(self.wsgi, "extensions", {}).get(EXTENSION)
         if self.service is None:
+            self.log.warning(
+                "the application has no service in app.extensions: streams are neither parked nor drained; "
+                "a middleware goes around app.wsgi_app, not around app"
+            )
             return
-        self.service.hub.max_streams = self._affordable(self.service.settings.max_streams)
+        self._share_descriptors(self.service)
         if not self.cfg.is_ssl:
             self.wsgi = offer_connections(self.wsgi)
         self.service.start()
@@ -80,11 +89,20 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
             gevent.sleep(LISTENERS_CLOSED_S)
             self.service.hub.drain(self.service.settings.drain_s)
 
-    def _affordable(self, wanted: int) -> int:
-        """Say how many streams the descriptor limit leaves room for, having raised it as far as we may."""
+    def _share_descriptors(self, service: Service) -> None:
+        """Have streams and pool together need no more descriptors than there may be.
+
+        One too many, and gunicorn accepts nothing for up to a second (PARKING.md, 2).
+        """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft < hard:
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        streams = service.hub.max_streams = self._affordable(service.settings.max_streams, hard)
+        self.worker_connections = max(min(self.worker_connections, hard - streams - OTHER_DESCRIPTORS), 1)
+        service.max_in_generators = int(self.worker_connections * GENERATORS_SHARE)
+
+    def _affordable(self, wanted: int, hard: int) -> int:
+        """Say how many streams the descriptor limit leaves room for."""
         if wanted + SPARE_DESCRIPTORS <= hard:
             return wanted
         self.log.warning(

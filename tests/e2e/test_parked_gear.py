@@ -461,6 +461,30 @@ def test_descriptor_limit_caps_the_streams_and_says_so(redis_server: RedisServer
     assert all(words in warnings[0] for words in ("5000", "5200", "300", "at most 100", "ulimit"))
 
 
+def test_connections_that_say_nothing_leave_descriptors_for_others(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    """However many connect and keep silent, no process runs out of descriptors; what it has goes on."""
+    under = ["sh", "-c", 'ulimit -n 300; exec "$0" "$@"']
+    with served(redis_server, tmp_path, under=under) as stack, ExitStack() as opened:
+        streams = opened_streams(stack, opened, 100)
+        for _ in range(300):
+            opened.enter_context(raw_connection(stack, b""))
+        assert get_json(f"{stack.url}/healthz").status == 200
+        operation = stack.operation()
+        warn(stack, operation, "after")
+        for stream in streams:
+            until_warning(stream, "after")
+        assert "Too many open files" not in stack.output("web")
+
+
+def test_service_that_cannot_be_found_is_said(redis_server: RedisServer, tmp_path: Path) -> None:
+    """Behind something that hides it the service works, and the log says what it lacks."""
+    with served(redis_server, tmp_path, "tests.wrapped_wsgi:app") as stack:
+        assert get_json(f"{stack.url}/healthz").status == 200
+        assert stack.output("web").count("streams are neither parked nor drained") == 1
+
+
 def test_soft_descriptor_limit_is_raised(redis_server: RedisServer, tmp_path: Path) -> None:
     """A soft limit below what the streams need is raised, without a word."""
     under = ["sh", "-c", 'ulimit -Sn 100; exec "$0" "$@"']
