@@ -34,3 +34,11 @@ def cannot_bind(host: str, port: int, error: OSError) -> str:
     if error.errno == errno.EACCES:
         return f"Port {port} is only for root; choose another: PORT=8000 make run"
     return f"Cannot listen on HOST={host}: {error.strerror}"
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens on now; another process can take it at any time."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.error import URLError
 
+from dev.port import free_port
 from tests.http_stream import HttpStream, get_json, open_stream, post_json
 from tests.sse import Message
 from tests.waiting import wait_until
@@ -198,14 +198,6 @@ def logged(messages: Iterable[Message], after: str = "") -> list[Message]:
 def place(event_id: str) -> Cursor:
     """Give an event id as something that can be compared."""
     return Cursor.parse(event_id)
-
-
-def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _sockets_of(pid: str) -> list[int]:

@@ -170,7 +170,7 @@ def _on_unknown(name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's 
 
 
 def _on_shutdown(**_: Any) -> None:
-    this_process().reporter.flush(FLUSH_S)
+    this_process().reporter.close(FLUSH_S)
 
 
 _HANDLERS: Final = (

@@ -32,7 +32,7 @@ class Process:
 
     @cached_property
     def reporter(self) -> Reporter:
-        """The process' reporter; flushed for up to `FLUSH_S` when the interpreter ends."""
+        """The process' reporter; closed when the interpreter ends, for which it has `FLUSH_S`."""
         reporter = Reporter(
             self.log,
             buffer_records=self.settings.buffer_events,
@@ -40,7 +40,7 @@ class Process:
             lease_s=self.settings.lease_s,
             stalled_s=self.settings.stalled_s,
         )
-        atexit.register(reporter.flush, FLUSH_S)
+        atexit.register(reporter.close, FLUSH_S)
         return reporter
 
     @cached_property

@@ -10,7 +10,6 @@ import heapq
 import itertools
 import logging
 import os
-import random
 import secrets
 import threading
 import time
@@ -18,6 +17,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from tidings.backoff import Backoff
 from tidings.errors import LogUnavailable
 from tidings.lease import Lease
 from tidings.log import Log, Outcome
@@ -25,8 +25,6 @@ from tidings.record import NEW, OWN, Record
 
 BATCH_RECORDS: Final = 64
 """Per append: the script's cost per event is flat from 20 on (LOG.md (c)), and 64 block Redis < 1 ms."""
-BACKOFF_S: Final = (0.05, 0.8)
-"""First and longest pause between tries while Redis is away: back within a second of its return."""
 _TEMPORARY: Final = (
     "OOM",
     "MISCONF",
@@ -53,7 +51,11 @@ class Reporter:
 
     Owns the buffer, the numbering of this process' records, and one daemon thread, started
     with the first record, and anew after a fork. Any thread may call it. Whoever ends the
-    process calls `flush` first.
+    process calls `close` first.
+
+    While Redis is away *buffer_records* may wait, and as many again of those that an operation's
+    life hangs on: its announcement, its beginning, its end. Progress counts once per operation.
+    What is past the bound is refused, counted, and said.
     """
 
     def __init__(
@@ -83,8 +85,9 @@ class Reporter:
         self._due: list[tuple[float, int, Progressing]] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._refused = 0
+        self._refused = self._refused_vital = 0
         self._away = False
+        self._lost = 0
         self._flushing = 0
         self.lease.start_anew(self.id, self._is_idle)
 
@@ -112,7 +115,7 @@ class Reporter:
             if progress is not None:
                 self._keep(progress)
             for record in records:
-                self._keep(record)
+                self._keep(record, vital=True)
             self._wake()
 
     def flush(self, timeout_s: float) -> bool:
@@ -125,26 +128,47 @@ class Reporter:
             finally:
                 self._flushing -= 1
 
+    def close(self, timeout_s: float) -> bool:
+        """Flush before the process ends, and say what is lost with it; tell whether nothing is.
+
+        Called again, it waits no more.
+        """
+        if self.flush(0 if self._lost else timeout_s):
+            return True
+        with self._changed:
+            waiting = len(self._buffer) + len(self._in_flight) + len(self._due)
+        if waiting != self._lost:
+            logger.error(
+                "this process ends before Redis has taken its last %d events: they are lost", waiting
+            )
+        self._lost = waiting
+        return False
+
     def _is_idle(self) -> bool:
         return not (self._buffer or self._in_flight or self._due)
 
-    def _keep(self, record: Record) -> None:
-        """Put one record into the buffer; progress replaces the operation's earlier progress, at the tail."""
-        if record.event_type == "progress":
-            key: int | str = record.descriptor.id
-            self._buffer.pop(key, None)
-        else:
-            key = next(self._numbers)
-            if len(self._buffer) >= self._buffer_records and not record.ends:
-                self._refuse(record)
-                return
-        self._buffer[key] = record
+    def _keep(self, record: Record, *, vital: bool = False) -> None:
+        """Put one record into the buffer, if there is room.
 
-    def _refuse(self, record: Record) -> None:
+        Progress replaces the operation's earlier progress, at the tail. Without what is *vital* the
+        log would refuse all else that is said of the operation, or never see its end.
+        """
+        progress = record.event_type == "progress"
+        key = record.descriptor.id if progress else next(self._numbers)
+        if progress:
+            self._buffer.pop(key, None)
+        vital = vital or progress or record.ends or record.condition != OWN
+        if len(self._buffer) < self._buffer_records * (2 if vital else 1):
+            self._buffer[key] = record
+        else:
+            self._refuse(record, vital=vital and not progress)
+
+    def _refuse(self, record: Record, *, vital: bool) -> None:
         self._refused += 1
+        self._refused_vital += vital
         if self._refused == 1:
             logger.error(
-                "Redis is away and %d events wait, the most that TIDINGS_BUFFER_EVENTS allows: "
+                "%d events wait for Redis, the most that TIDINGS_BUFFER_EVENTS allows: "
                 "refusing further ones, first a %s of operation %s",
                 len(self._buffer),
                 record.event_type,
@@ -159,8 +183,9 @@ class Reporter:
         self._changed.notify_all()
 
     def _send_for_ever(self) -> None:
-        pause_s = BACKOFF_S[0]
+        backoff = Backoff()
         while True:
+            backoff.begin()
             try:
                 go_on = self._send_next()
             except Exception:
@@ -168,10 +193,9 @@ class Reporter:
                 logger.exception("the reporter failed and tries again")
                 go_on = False
             if go_on:
-                pause_s = BACKOFF_S[0]
-                continue
-            time.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            pause_s = min(pause_s * 2, BACKOFF_S[1])
+                backoff = Backoff()
+            else:
+                time.sleep(backoff.pause_s())
 
     def _send_next(self) -> bool:
         """Wait for something to send and try once; tell whether to go on at once."""
@@ -220,9 +244,18 @@ class Reporter:
     def _come_back(self) -> None:
         if self._away:
             logger.warning("Redis is back, %d events go out now", len(self._buffer) + len(self._in_flight))
-        if self._refused:
-            logger.error("%d events were refused while Redis was away", self._refused)
-        self._away, self._refused = False, 0
+        self._away = False
+
+    def _account(self) -> None:
+        """Say how much was refused, once there is room again. Lock held."""
+        if not self._refused or len(self._buffer) > self._buffer_records // 2:
+            return
+        logger.error(
+            "%d events were refused for want of room, %d of them beginnings or ends of operations",
+            self._refused,
+            self._refused_vital,
+        )
+        self._refused = self._refused_vital = 0
 
     def _settle(self, batch: list[Record], outcomes: list[Outcome]) -> bool:
         """Forget what the log has dealt with; say what it refused; keep the rest for the next try."""
@@ -246,6 +279,7 @@ class Reporter:
         with self._changed:
             self._first += dealt
             self._in_flight = _announced_again(forgotten) + rest
+            self._account()
             self._changed.notify_all()
         return not temporary
 

@@ -1,16 +1,19 @@
 """The reporter on a real server that goes away, forgets, or answers into a cut cable."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pytest
 
+from dev.port import free_port
 from dev.redis_server import RedisServer
-from tests.stack import free_port
 from tests.waiting import wait_until
 from tidings.cursor import Cursor
 from tidings.log import Log
@@ -248,3 +251,32 @@ def test_an_append_whose_reply_is_lost_is_stored_once(tmp_path: Path, losing: in
         assert [event_type for event_type, _ in said(directly)][-2:] == ["status", "complete"]
         log.close()
         directly.close()
+
+
+ENDING: Final = """
+import os, sys
+from tidings import Operation
+operation = Operation("batch", "op").start()
+if os.fork() == 0:
+    sys.exit(0)  # a child has nothing of its parent's to lose
+os.wait()
+for n in range(3):
+    operation.warning("c", "m")
+"""
+"""A process that ends while what it has said is still waiting for Redis."""
+
+
+def test_a_process_that_ends_in_an_outage_says_how_much_is_lost(own_redis: RedisServer) -> None:
+    """Loudly, with the number, within some seconds; its forked child says nothing."""
+    own_redis.kill()
+    environ = os.environ | {"REDIS_URL": own_redis.url}
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=OUTAGE_S,
+        check=True,
+    )
+    lines = [line for line in ended.stderr.splitlines() if "lost" in line]
+    assert lines == ["this process ends before Redis has taken its last 4 events: they are lost"]

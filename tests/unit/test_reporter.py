@@ -14,6 +14,7 @@ from tidings.descriptor import Descriptor
 from tidings.errors import LogUnavailable
 from tidings.events import Complete, Event, Progress, Warning  # noqa: A004 - the wire's name
 from tidings.log import Log, Outcome
+from tidings.operation import Operation
 from tidings.record import ANY, ATTEMPT, NEW, OWN, Record
 from tidings.reporter import BATCH_RECORDS, Reporter
 
@@ -178,9 +179,80 @@ def test_a_full_buffer_refuses_what_is_new_but_progress_and_ends(
         assert reporter.flush(5)
     assert log.stored == [held, *warnings[:3], progress, end]
     assert [line.split(",")[0] for line in caplog.messages] == [
-        "Redis is away and 3 events wait",
-        "2 events were refused while Redis was away",
+        "3 events wait for Redis",
+        "2 events were refused for want of room",
     ]
+
+
+def test_an_outage_of_any_length_leaves_whole_operations(log: ScriptedLog) -> None:
+    """Beginnings and ends get in, the last status included, while what is in between is refused."""
+    reporter = Reporter(log, buffer_records=10, interval_s=3_600)
+    held = hold(log, reporter)
+    reporter.put(numbered(Warning, 12))
+    whole = Operation("batch", "op", reporter=reporter, strict=False).start()
+    whole.status("phase")
+    whole.warning("c", "m")
+    whole.complete()
+    log.gate.set()
+    assert reporter.flush(5)
+    assert log.stored[0] == held
+    assert [record.status or record.event_type for record in log.stored[1:]] == [
+        *["warning"] * 10, "running", "succeeded", "succeeded",
+    ]  # fmt: skip
+
+
+def test_a_bound_holds_for_ends_too(log: ScriptedLog, caplog: pytest.LogCaptureFixture) -> None:
+    """As many beginnings, ends and progress as TIDINGS_BUFFER_EVENTS wait beside the rest; no more."""
+    reporter = Reporter(log, buffer_records=4, interval_s=3_600)
+    hold(log, reporter)
+    many = [Descriptor.of(f"op{n}", "batch") for n in range(20)]
+    with caplog.at_level(logging.ERROR, "tidings"):
+        reporter.put(numbered(Warning, 4))
+        reporter.put([say(Complete, about) for about in many])
+        reporter.put([say(Progress, about) for about in many])
+        log.gate.set()
+        assert reporter.flush(5)
+    assert len(log.stored) == 1 + 2 * 4
+    assert [record.event_type for record in log.stored[5:]] == ["complete"] * 4
+    assert caplog.messages[-1] == (
+        "36 events were refused for want of room, 16 of them beginnings or ends of operations"
+    )
+
+
+def test_what_was_refused_is_said_once_however_long_the_buffer_stays_full(
+    log: ScriptedLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line when it begins, one with the number when there is room again, not one a batch."""
+    reporter = Reporter(log, buffer_records=10 * BATCH_RECORDS, interval_s=3_600)
+
+    def saying_more(records: Sequence[Record]) -> list[Outcome]:
+        reporter.put(numbered(Warning, 2 * BATCH_RECORDS))
+        return all_stored(records)
+
+    log.answers += [saying_more] * 4
+    hold(log, reporter)
+    with caplog.at_level(logging.ERROR, "tidings"):
+        reporter.put(numbered(Warning, 10 * BATCH_RECORDS))
+        log.gate.set()
+        assert reporter.flush(5)
+    assert [line.split()[0] for line in caplog.messages] == ["640", "320"]
+
+
+def test_a_process_that_ends_in_an_outage_says_what_is_lost(
+    log: ScriptedLog, reporter: Reporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, with the number, when its time is up; with nothing left it says nothing."""
+    assert reporter.close(0)
+    hold(log, reporter)
+    reporter.put(numbered(Warning, 3))
+    reporter.schedule(Operation("batch", "op", reporter=reporter, strict=False), 0)
+    with caplog.at_level(logging.ERROR, "tidings"):
+        assert not reporter.close(0.01)
+        assert not reporter.close(60)
+    assert caplog.messages == ["this process ends before Redis has taken its last 5 events: they are lost"]
+    log.gate.set()
+    assert reporter.flush(5)
+    assert reporter.close(0)
 
 
 def test_a_record_that_cannot_be_stored_is_dropped_alone(
