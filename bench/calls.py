@@ -68,7 +68,7 @@ def update_state(redis_url: str, calls: int) -> Figures:
 
     from tidings.settings import Settings  # noqa: PLC0415
 
-    url = Settings(redis_url=redis_url).broker_url
+    url = Settings(redis_url=redis_url).address.broker_url
     app = Celery("bench", broker="memory://", backend=url)
 
     task = app.task(name="bench.task")(_work)

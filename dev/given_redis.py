@@ -9,17 +9,20 @@ from threading import Thread
 from typing import Self
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
 from dev.errors import SetUpError
+from tidings.address import Address, SentinelPool
+from tidings.errors import InvalidValue
 
 ANSWER_S = 3.0
 """A server in reach answers in milliseconds, across an ocean in half a second; a person waits. Guessed."""
 
-NOT_A_URL = "REDIS_URL is not a Redis URL: redis://[user:password@]host:port/0, rediss://… or unix:///path"
+NOT_A_URL = (
+    "REDIS_URL is not a Redis URL: redis://[user:password@]host:port/0, rediss://…, unix:///path "
+    "or sentinel://host:26379;sentinel://host2:26379/0?master_name=mymaster"
+)
 
 
 class GivenRedis:
@@ -57,18 +60,15 @@ def client_for(url: str) -> Redis:
     Raises: SetUpError, showing nothing of the URL, if redis-py does not understand it.
     """
     try:
-        return Redis.from_url(
-            url,
-            socket_timeout=ANSWER_S,
-            socket_connect_timeout=ANSWER_S,
-            retry=Retry(NoBackoff(), 0),
-        )
-    except (ValueError, TypeError):
+        return Address.parse(url).client(ANSWER_S)
+    except (InvalidValue, TypeError):
         raise SetUpError(NOT_A_URL) from None  # deliberate: the cause quotes pieces of the URL
 
 
 def place_of(client: Redis) -> str:
-    """Return where *client* connects to, as ``host:port`` or a socket's path."""
+    """Return where *client* connects to: ``host:port``, a socket's path, or a name that Sentinels know."""
+    if isinstance(client.connection_pool, SentinelPool):
+        return f"the primary {client.connection_pool.service_name!r} of the Sentinels"
     arguments = client.connection_pool.connection_kwargs
     if "path" in arguments:
         return str(arguments["path"])

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from redis import Redis
@@ -82,8 +83,17 @@ class RedisServer:
     manager. Call it from one thread, one that lives as long as the server should (see :mod:`dev.leash`).
     """
 
-    def __init__(self, folder: Path, *, persist: bool = True, port: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        persist: bool = True,
+        port: int = 0,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Describe a server; *options* are added to its command line, as ``{"--replicaof": "host port"}``."""
         self.folder = folder.resolve()
+        self._more_options = dict(options)
         self.persist = persist
         self.port = port
         self._socket_folder: Path | None = None
@@ -183,7 +193,7 @@ class RedisServer:
             "--appendfsync": "everysec",
             "--port": str(self.port),
         }
-        options |= self._address_options()
+        options |= self._address_options() | self._more_options
         return [word for option in options.items() for word in option]
 
     def _address_options(self) -> dict[str, str]:

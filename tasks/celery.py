@@ -11,10 +11,11 @@ from tidings.settings import Settings
 
 _settings: Final = Settings.from_env(os.environ)
 
-app: Final = Celery("tasks", broker=_settings.broker_url, include=["tasks.batch"])
+app: Final = Celery("tasks", broker=_settings.address.broker_url, include=["tasks.batch"])
 app.conf.update(
     accept_content=["json"],
     broker_connection_retry_on_startup=True,
+    broker_transport_options=_settings.address.broker_options,
     task_default_queue=QUEUE,
     task_ignore_result=True,  # the stream is the result channel
     worker_hijack_root_logger=False,

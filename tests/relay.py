@@ -1,7 +1,8 @@
-"""A way to a service that does not listen on plain TCP: passes each connection on, byte by byte.
+"""A way between a client and a service that speak differently: passes each connection on, byte by byte.
 
 Takes connections on a port of this machine, gives their bytes to a connection that the test makes (TLS, a
-unix socket) and back, so that the same plain client reaches every kind of listener.
+unix socket) and back, so that the same plain client reaches every kind of listener; or the other way round,
+so that a client that speaks TLS reaches a plain service.
 """
 
 import select
@@ -17,10 +18,17 @@ from typing import Any, Self
 class Relay:
     """One listener; leave the ``with`` to stop it. A thread for each connection, which ends with it."""
 
-    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], socket.socket],
+        receive: Callable[[socket.socket], socket.socket] = lambda near: near,
+    ) -> None:
+        """Describe a relay: *receive* makes of what was accepted the socket to read from."""
         self._connect = connect
+        self._receive = receive
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -38,19 +46,28 @@ class Relay:
                 near, _ = self._listener.accept()
                 threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
 
-    def _pass_on(self, near: socket.socket) -> None:
-        with near, suppress(OSError), self._connect() as far:
-            far.settimeout(0)
+    def _pass_on(self, accepted: socket.socket) -> None:
+        with accepted, suppress(OSError), self._receive(accepted) as near, self._connect() as far:
             while True:
                 for source in _readable(near, far):
-                    with suppress(ssl.SSLWantReadError):
-                        piece = source.recv(65_536)
-                        if not piece:
-                            return
+                    piece = _received(source)
+                    if piece == b"":
+                        return
+                    if piece is not None:
                         (far if source is near else near).sendall(piece)
 
 
-def _readable(near: socket.socket, far: socket.socket) -> list[Any]:
-    if isinstance(far, ssl.SSLSocket) and far.pending():
-        return [far]
-    return select.select([near, far], [], [])[0]
+def _received(source: socket.socket) -> bytes | None:
+    """Give what has come, or None if that is less than TLS can decipher."""
+    source.settimeout(0)
+    try:
+        return source.recv(65_536)
+    except ssl.SSLWantReadError:
+        return None
+    finally:
+        source.settimeout(None)
+
+
+def _readable(*sockets: socket.socket) -> list[Any]:
+    deciphered = [each for each in sockets if isinstance(each, ssl.SSLSocket) and each.pending()]
+    return deciphered or select.select(sockets, [], [])[0]

@@ -1,27 +1,34 @@
 -- Greets the log on a new connection: which life of the log is this, and where does it end?
--- A new server process, or another history, opens a new era (LOG.md (b), hello).
+-- A new server process, or another history, opens a new era (LOG.md (b), hello). So does a process
+-- that was a replica in between: it has what its primary had, which may be less than it once had
+-- itself. The id of its replication history, new with each promotion, tells (INFO replication).
 --
 -- KEYS  1 meta   2 log
 -- ARGV  1 a random number below 2^20, so that two copies of one log never open the same era
--- gives { token, "<era>-<n>" of the last entry }
+-- gives { token, "<era>-<n>" of the last entry }; on a replica the error READONLY, though it could
+-- answer: a server that was demoted must be left, not followed
 
 local function number(id) return tonumber(string.match(id or '', '^(%d+)')) end
 local function whole(x) return string.format('%.0f', x) end
 
 local CLOSED_ERAS_KEPT = 64
 
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local info = redis.call('INFO', 'server', 'replication')
+if string.find(info, 'role:slave', 1, true) then
+  return redis.error_reply('READONLY this server is a replica')
+end
+local run = string.match(info, 'run_id:(%w+)') .. (string.match(info, 'master_replid:(%w+)') or '')
 
 local token = redis.pcall('HGET', KEYS[1], 'tok')
 if type(token) == 'table' then redis.call('DEL', KEYS[1]); token = false end
 
 local last = false
-local info = redis.pcall('XINFO', 'STREAM', KEYS[2])
-if info.err then
-  if not string.find(info.err, 'no such key', 1, true) then redis.call('DEL', KEYS[2]) end
+local stream = redis.pcall('XINFO', 'STREAM', KEYS[2])
+if stream.err then
+  if not string.find(stream.err, 'no such key', 1, true) then redis.call('DEL', KEYS[2]) end
 else
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then last = info[i + 1] end
+  for i = 1, #stream, 2 do
+    if stream[i] == 'last-generated-id' then last = stream[i + 1] end
   end
 end
 

@@ -9,7 +9,7 @@ Every key of a namespace starts with ``{namespace}:``, one hash tag, so one slot
 ============  =======  ==================================================  ========  ========  ===============
 key           type     fields                                              written   read by   expiry
 ============  =======  ==================================================  ========  ========  ===============
-meta          hash     ``tok`` = era:run_id of the server; ``<era>`` =     hello     all       never
+meta          hash     ``tok`` = era:life of the server; ``<era>`` =       hello     all       never
                        last n of that closed era (the latest 64)
 log           stream   ``k`` topics, ``t`` type, ``d`` JSON; an era's      append,   feed,     log_events
                        first entry has ``t`` = era and ``prev``            hello     replay
@@ -39,17 +39,18 @@ The scripts and the reasons for their order are hello.lua, append.lua, state.lua
 runs.lua and LOG.md.
 """
 
+import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
+from queue import Empty
 from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
-from redis import BlockingConnectionPool, Redis
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
-from redis.retry import Retry
+from redis import Redis
+from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
 from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
@@ -62,14 +63,22 @@ from tidings.topics import EVERYTHING
 PAGE_ENTRIES: Final = 500
 """Entries per read: a page of 250-byte events is 150 KB, some 2 ms of one core (guessed)."""
 TIMEOUT_S: Final = 3.0
-"""A Redis that has not answered by then is down: the detection bound of DESIGN.md's promises."""
+"""A Redis that has not answered by then is down. The feed, which is to notice it, waits less."""
 PAGE_LEASES: Final = 500
 """Reporters per look at the leases: some 1 ms of Redis (measured)."""
 PAGE_RUNS: Final = 100
 """Runs of a silent reporter, or operations past their deadline, per read: some 0.3 ms of Redis (measured)."""
 _ERA_TRIES: Final = 3
 _RANDOM_BITS: Final = 20
+RUN_ID_CHARS: Final = 40
+"""Of a server's life: its process. What follows is its replication history, which may change in it."""
+MOVED: Final = (
+    "one connection has reached two servers, so a proxy hides failovers, and what they lose may not be told; "
+    "connect without it, or by sentinel://"
+)
 _WIDE_FAMILIES: Final = ("workflows:", "agents:")
+
+logger = logging.getLogger(__name__)
 
 
 def _script(name: str) -> str:
@@ -148,27 +157,20 @@ class Log:
 
     Owns a pool of connections, made on first use; each is greeted (`hello`) before any other
     command. Any thread or greenlet may call it. After a fork the pool makes new connections.
-    Every method waits at most `TIMEOUT_S` per round trip and raises LogUnavailable.
+    Every method waits at most *timeout_s* per round trip and raises LogUnavailable. What happened
+    to one connection has happened to all: then those that are idle are closed too, since a
+    cable that was cut, or a primary that was demoted, says nothing by itself.
     """
 
-    def __init__(self, settings: Settings, *, connections: int = 8) -> None:
+    def __init__(self, settings: Settings, *, connections: int = 8, timeout_s: float = TIMEOUT_S) -> None:
         self.settings = settings
         self._prefix = f"{{{settings.namespace}}}:"
         self._meta, self._log = self.key("meta"), self.key("log")
         self.token = ""
-        self._pool = BlockingConnectionPool.from_url(
-            settings.redis_url,
-            max_connections=connections,
-            timeout=TIMEOUT_S,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            # An append whose reply is lost is repeated with its numbers, by its reporter only:
-            # redis-py's own ten retries would store it again under new ids (PITFALLS 0.1).
-            retry=Retry(NoBackoff(), 0),
-            redis_connect_func=self._greet,
-            protocol=2,
-        )
         self._reading: Any = None
+        self._moved = False
+        self._greeted: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+        self._pool = settings.address.pool(connections=connections, timeout_s=timeout_s, greet=self._greet)
         self.redis: Redis = Redis(connection_pool=self._pool)
         self._append = self.redis.register_script(_script("append.lua"))
         self._state = self.redis.register_script(_script("state.lua"))
@@ -187,8 +189,15 @@ class Log:
 
     def hello(self) -> Mark:
         """Ask which life of the log this is and where it ends; opens a new era if it must."""
-        with _translated():
-            return self._mark(self.redis.eval(*self._hello_args()))
+        with self._translated():
+            connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                return self._ask(connection)
+            except BaseException:
+                connection.disconnect()
+                raise
+            finally:
+                self._pool.release(connection)  # type: ignore[no-untyped-call]
 
     def append(self, reporter: str, first: int, records: Sequence[Record], beat: str = "") -> list[Outcome]:
         """Append *records*, numbered from *first* in *reporter*'s count, in their order.
@@ -196,13 +205,17 @@ class Log:
         Returns one outcome per record that was looked at; after an ``error`` the rest was not.
         Raises: LogUnavailable when the outcome is unknown: repeat with the same numbers.
         """
-        for _ in range(_ERA_TRIES):
-            with _translated():
-                keys, args = self._append_call(reporter, first, records, beat)
-                words: list[bytes] = self._append(keys=keys, args=args)
-            if words != [b"era"]:
+        for attempt in range(1, _ERA_TRIES + 1):
+            with self._translated():
+                words = self._append_once(reporter, first, records, beat)
+                last = words[-1] if words else b""
+                if last.startswith(b"error READONLY"):
+                    raise ReadOnlyError(last.decode().removeprefix("error "))
+            stored = any(word[:1].isdigit() for word in words)
+            spoilt = last.startswith(b"error WRONGTYPE") and not stored and attempt == 1
+            if last != b"era" and not spoilt:
                 return [_outcome(word.decode()) for word in words]
-            self.hello()
+            self.hello()  # which also makes log and meta anew if somebody else wrote there
         raise LogUnavailable("the log opened one era after another")
 
     def read(self, after: Cursor) -> list[Entry]:
@@ -211,23 +224,24 @@ class Log:
         For the one that follows the log, in a thread or greenlet of its own: a connection is
         kept for it. A read costs a quarter of what redis-py's client takes, and there is one per wake-up.
         """
-        with _translated():
-            self._reading = self._reading or self._pool.get_connection()  # type: ignore[no-untyped-call]
+        with self._translated():
+            connection, self._reading = self._reading, None  # in use: `leave` is not to close it
+            connection = connection or self._pool.get_connection()  # type: ignore[no-untyped-call]
             try:
-                self._reading.send_command(
+                connection.send_command(
                     "XRANGE", self._log, f"({after.stream_id}", "+", "COUNT", PAGE_ENTRIES
                 )
-                raw = self._reading.read_response(disable_decoding=True)
+                raw = connection.read_response(disable_decoding=True)
             except BaseException:
-                self._give_back(self._reading)
-                self._reading = None
+                self._give_back(connection)
                 raise
+            self._reading = connection
         return list(_entries((place, dict(zip(said[::2], said[1::2], strict=True))) for place, said in raw))
 
     @contextmanager
     def lend(self) -> Iterator[Any]:
         """Lend a connection of one's own, greeted; closed afterwards. Raises: LogUnavailable."""
-        with _translated():
+        with self._translated():
             connection = self._pool.get_connection()  # type: ignore[no-untyped-call]
             try:
                 yield connection
@@ -238,7 +252,7 @@ class Log:
         """Read a page of *topic* (``*``: the log itself) in (*after*, *upto*] with its proof, atomically."""
         stream = self._log if topic == EVERYTHING else self.key(f"t:{topic}")
         start = "-" if after is None else f"({after.stream_id}"
-        with _translated(), self.redis.pipeline(transaction=True) as pipe:
+        with self._translated(), self.redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(self._meta)
             pipe.xrevrange(self._log, count=1)
             pipe.xrange(self._log, count=1)
@@ -269,7 +283,7 @@ class Log:
         keys = [self._meta, self._log, *(self.key(f"op:{id_}") for id_ in operations)]
         keys += [self.key(f"i:{topic}") for topic in indexes]
         for _ in range(_ERA_TRIES):
-            with _translated():
+            with self._translated():
                 token, last, raw = self._state(keys=keys, args=[len(operations), most, self.key("op:")])
             if token and last:
                 states = sorted((_state_of(fields) for _, fields in raw), key=lambda state: state.last)
@@ -301,7 +315,7 @@ class Log:
                 self.key("r:"),
                 self.key("op:"),
             ]
-            with _translated():
+            with self._translated():
                 token, watched, page, overdue_now = self._watch(keys=keys, args=args)
             leases |= {name.decode(): f"{int(n)}:{int(beat)}" for name, n, beat in page}
             overdue = overdue or [
@@ -314,7 +328,7 @@ class Log:
 
     def runs(self, reporter: str) -> tuple[int, list[Run]]:
         """Read some of what *reporter* runs, and how many were looked at: none means that it runs nothing."""
-        with _translated():
+        with self._translated():
             looked_at, found = self._runs(
                 keys=[self.key("running")], args=[reporter, PAGE_RUNS, self.key("op:")]
             )
@@ -328,13 +342,31 @@ class Log:
         keys = [self.key(f"t:{topic}"), self.key(f"i:{topic}")]
         if _is_operation(topic):
             keys.append(self.key(f"op:{topic.removeprefix('operations:')}"))
-        with _translated():
+        with self._translated():
             return bool(self.redis.exists(*keys))
 
     def ping(self) -> None:
         """Raise LogUnavailable unless Redis answers."""
-        with _translated():
+        with self._translated():
             self.redis.ping()
+
+    def leave(self) -> None:
+        """Close the connections that are idle: who asks next finds out anew where Redis is.
+
+        Each is taken out of the pool meanwhile. redis-py's own way can close one that another
+        thread has just begun to use.
+        """
+        idle: list[Any] = []
+        with suppress(Empty):
+            while True:
+                idle.append(self._pool.pool.get_nowait())
+        for connection in reversed(idle):  # last in, first out: those that were made stay first
+            if connection is not None:
+                connection.disconnect()
+            self._pool.pool.put_nowait(connection)
+        reading, self._reading = self._reading, None
+        if reading is not None:
+            self._give_back(reading)
 
     def close(self) -> None:
         """Close every connection."""
@@ -345,11 +377,40 @@ class Log:
         connection.disconnect()
         self._pool.release(connection)  # type: ignore[no-untyped-call]
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what redis-py and the socket raise into LogUnavailable."""
+        try:
+            yield
+        except ReadOnlyError as error:
+            self.leave()
+            raise LogUnavailable(f"Redis is no primary: {error}") from error
+        except ResponseError as error:
+            raise LogUnavailable(f"Redis refused: {error}") from error
+        except (RedisError, OSError) as error:
+            self.leave()
+            raise LogUnavailable(f"Redis is not reachable: {error}") from error
+
     def _greet(self, connection: Any) -> None:
         """Say hello on a connection that was just made, before anything else (LOG.md, B2)."""
+        self._greeted.pop(connection, None)
         connection.on_connect()
+        self._ask(connection)
+
+    def _ask(self, connection: Any) -> Mark:
         connection.send_command("EVAL", *self._hello_args())
-        self._mark(connection.read_response())
+        mark = self._mark(connection.read_response())
+        self._recognise(connection, mark.token.partition(":")[2])
+        return mark
+
+    def _recognise(self, connection: Any, server: str) -> None:
+        """Notice that another server answers than this connection was made to."""
+        process = server[:RUN_ID_CHARS]
+        if self._greeted.setdefault(connection, process) != process:
+            self._greeted[connection] = process
+            if not self._moved:
+                logger.warning("Redis: %s", MOVED)
+            self._moved = True
 
     def _hello_args(self) -> list[Any]:
         number = random.getrandbits(_RANDOM_BITS)
@@ -359,6 +420,16 @@ class Log:
         token, last = reply
         self.token = token.decode()
         return Mark(self.token, Cursor.from_stream(last))
+
+    def _append_once(self, reporter: str, first: int, records: Sequence[Record], beat: str) -> list[bytes]:
+        keys, args = self._append_call(reporter, first, records, beat)
+        try:
+            words: list[bytes] = self._append(keys=keys, args=args)
+        except ResponseError as error:
+            if not str(error).startswith("WRONGTYPE"):
+                raise
+            return [f"error {error}".encode()]
+        return words
 
     def _append_call(
         self, reporter: str, first: int, records: Sequence[Record], beat: str
@@ -399,17 +470,6 @@ class Log:
             announces = record.condition in {NEW, BEGIN}
             args += [record.descriptor.encode() if announces else b"", record.redelivery_s]
         return keys, args
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn what redis-py and the socket raise into LogUnavailable."""
-    try:
-        yield
-    except ResponseError as error:
-        raise LogUnavailable(f"Redis refused: {error}") from error
-    except (RedisError, OSError) as error:
-        raise LogUnavailable(f"Redis is not reachable: {error}") from error
 
 
 def _outcome(word: str) -> Outcome:

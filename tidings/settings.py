@@ -12,14 +12,15 @@ from typing import Annotated, Any, Self, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
-from tidings.errors import SettingsError
+from tidings.address import Address
+from tidings.errors import InvalidValue, SettingsError
 
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[int, Meta(ge=1)]
 LeaseSeconds = Annotated[float, Meta(ge=1, le=3_600)]
 SecondsOrNever = Annotated[float, Meta(ge=0, le=1_000_000)]
-RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix)://.")]
+RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix|sentinel)://.")]
 Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
 T = TypeVar("T")
@@ -82,16 +83,22 @@ class Settings:
         """
         problems: list[str] = []
         if not environ.get("REDIS_URL"):
-            problems.append("REDIS_URL is not set: redis://, rediss:// or unix:// and where Redis is")
+            problems.append(
+                "REDIS_URL is not set: redis://, rediss://, unix:// or sentinel:// and where Redis is"
+            )
         try:
             settings = read_settings(cls, environ)
+            if settings.redis_url:
+                Address.parse(settings.redis_url)
         except SettingsError as error:
             problems += error.problems
+        except InvalidValue as error:
+            problems.append(str(error))
         if problems:
             raise SettingsError(problems)
         return settings
 
     @property
-    def broker_url(self) -> str:
-        """The Redis of the log as kombu spells it (``redis+socket://`` for a unix socket)."""
-        return self.redis_url.replace("unix://", "redis+socket://", 1)
+    def address(self) -> Address:
+        """Where Redis is. Raises: InvalidValue."""
+        return Address.parse(self.redis_url)

@@ -38,11 +38,15 @@ class Service:
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         self.feed = Feed(Log(settings.log, connections=3), self.hub)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
-        self.producer = Celery("tidings-web", broker=settings.log.broker_url)
+        self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
         self.producer.conf.update(
             task_default_queue=QUEUE,
             broker_connection_timeout=2,
-            broker_transport_options={"socket_timeout": 3, "socket_connect_timeout": 2},
+            broker_transport_options={
+                "socket_timeout": 3,
+                "socket_connect_timeout": 2,
+                **settings.log.address.broker_options,
+            },
         )
 
     def start(self) -> None:

@@ -86,10 +86,10 @@ def test_a_namespace_cannot_leave_its_hash_tag() -> None:
     ("url", "broker"),
     [
         ("redis://h:1/0", "redis://h:1/0"),
-        ("rediss://h:1/0", "rediss://h:1/0"),
+        ("rediss://h:1/0", "rediss://h:1/0?ssl_cert_reqs=required"),
         ("unix:///a.sock", "redis+socket:///a.sock"),
     ],
 )
 def test_the_broker_is_the_same_redis_as_kombu_spells_it(url: str, broker: str) -> None:
     """Only a unix socket is spelled differently."""
-    assert Settings(redis_url=url).broker_url == broker
+    assert Settings(redis_url=url).address.broker_url == broker
