@@ -6,12 +6,13 @@ away it keeps trying and says so; the streams stay open.
 """
 
 import logging
-import random
 import time
+from collections.abc import Callable
 from typing import Final
 
 import gevent
 
+from tidings.backoff import Backoff
 from tidings.cursor import Cursor
 from tidings.entry import ERA, Entry
 from tidings.errors import LogUnavailable
@@ -19,18 +20,23 @@ from tidings.log import PAGE_ENTRIES, Log, Mark
 from webapp.hub import Hub
 from webapp.wakeups import Wakeups
 
-BACKOFF_S: Final = (0.05, 0.8)
-"""First and longest pause between tries: live again within a second of Redis' return."""
+TELL_AFTER_S: Final = 1.0
+"""Without contact for so long, the streams are told; a connection that is made anew at once is no news."""
 
 logger = logging.getLogger(__name__)
 
 
 class Feed:
-    """One per process, started once (`start`), running until the process ends."""
+    """One per process, started once (`start`), running until the process ends.
 
-    def __init__(self, log: Log, hub: Hub) -> None:
+    *on_lost* is called when the contact to Redis is lost, before it is sought anew.
+    """
+
+    def __init__(self, log: Log, hub: Hub, on_lost: Callable[[], None] = lambda: None) -> None:
         self._log = log
         self._hub = hub
+        self._on_lost = on_lost
+        self._contact_at = time.monotonic()
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self.degraded: str | None = "the log has not been read yet"
 
@@ -40,9 +46,9 @@ class Feed:
             self._greenlet = gevent.spawn(self._run)
 
     def _run(self) -> None:
-        pause_s = BACKOFF_S[0]
+        backoff = Backoff()
         while True:
-            started_at = time.monotonic()
+            backoff.begin()
             try:
                 self._follow()
             except LogUnavailable as error:
@@ -51,28 +57,23 @@ class Feed:
                 # The top of a supervised loop: whatever it is, the streams must not starve silently.
                 logger.exception("the feed failed and starts again")
                 self._degrade("the feed failed")
-            if time.monotonic() - started_at > 1:
-                pause_s = BACKOFF_S[0]
-            gevent.sleep(pause_s * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            pause_s = min(pause_s * 2, BACKOFF_S[1])
+            gevent.sleep(backoff.pause_s())
 
     def _follow(self) -> None:
         """Follow the log while Redis answers. Raises: LogUnavailable."""
         with Wakeups(self._log) as wakeups:
-            self._catch_up(self._log.hello())
-            self._recover()
+            woken = False
             while True:
-                if wakeups.wait():
-                    self._catch_up(None)
-                else:
-                    self._catch_up(self._log.hello())
+                self._catch_up(None if woken else self._log.hello())
+                self._recover()
+                woken = wakeups.wait()
 
     def _catch_up(self, server: Mark | None) -> None:
         """Read all that follows what the hub has.
 
-        *server*, when the log was asked, is where it stood: what does not lead there is a
-        discontinuity, even if nothing is to be read (LOG.md, A14). So it is asked whenever
-        nothing was: another history may have smaller ids, and wake us all the time.
+        *server*, when the log was asked, is where it stood then, before anything was read: what
+        does not lead there is a discontinuity, even if nothing is to be read (LOG.md, A14). So it is
+        asked whenever nothing was: another history may have smaller ids, and wake us all the time.
         """
         mine = self._hub.mark
         if mine is None:
@@ -113,12 +114,18 @@ class Feed:
     def _degrade(self, reason: str) -> None:
         if self.degraded is None:
             logger.warning("no events until the log is back: %s", reason)
+            self._on_lost()
         self.degraded = reason
+        if time.monotonic() - self._contact_at > TELL_AFTER_S:
+            self._hub.tell(degraded=True)
 
     def _recover(self) -> None:
-        if self.degraded is not None:
-            logger.info("following the log")
+        self._contact_at = time.monotonic()
+        if self.degraded is None:
+            return
+        logger.info("following the log")
         self.degraded = None
+        self._hub.tell(degraded=False)
 
 
 def _following(page: list[Entry], position: Cursor) -> list[Entry]:
@@ -134,6 +141,9 @@ def _leads_to(server: Cursor, before: Cursor, after: Cursor) -> bool:
     """Tell whether having read from *before* to *after* agrees with the log having stood at *server*.
 
     An era that opened since may have led us past *server*; one that nothing led to may also
-    have a smaller number, when the clock went back.
+    have a smaller number, when the clock went back. A log that stood before what we had already
+    read of the same era has lost its tail.
     """
+    if server.era == before.era and server < before:
+        return False
     return after >= server and (after.era == server.era or after != before)

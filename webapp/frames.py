@@ -22,6 +22,7 @@ RETRY_MS: Final = (500, 1500)
 AWAY_SPREAD: Final = 4.0
 """Streams that are turned away together come back over this many times the usual range."""
 
+_DEGRADED: Final = b'{"degraded":true}'
 _ENDS_A_LINE = re.compile(r"[\r\n\0]")
 
 
@@ -71,9 +72,18 @@ def state_frames(state: OperationState, types: frozenset[str] | None) -> bytes:
     return b"".join(frame(event, state.events[event]) for event in shown if types is None or event in types)
 
 
-def heartbeat(position: Cursor) -> bytes:
-    """Write a heartbeat: the stream has everything up to *position*."""
-    return frame("heartbeat", b"{}", position.wire)
+def heartbeat(position: Cursor, *, degraded: bool = False) -> bytes:
+    """Write a heartbeat: the stream has everything up to *position*; *degraded* as in `delayed`."""
+    return frame("heartbeat", _DEGRADED if degraded else b"{}", position.wire)
+
+
+def delayed() -> bytes:
+    """Write a heartbeat which says that what happens now comes later, because Redis is away.
+
+    It has no id: a quiet stream that claimed now what it has not seen would be told reset behind
+    a failover that lost it.
+    """
+    return frame("heartbeat", _DEGRADED)
 
 
 def reset(reason: Reset, requested: str) -> bytes:

@@ -52,6 +52,7 @@ class Hub:
         self._ready = Event()
         self.max_streams = sys.maxsize
         self.draining = False
+        self.degraded = False
         self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -67,7 +68,7 @@ class Hub:
         """The life of the log that we follow and the place up to which we have; None before the first."""
         return Mark(self._token, self.ring.head) if self.ring.head is not None else None
 
-    def wait_until_ready(self, timeout_s: float) -> Mark | None:
+    def wait_until_ready(self, timeout_s: float | None) -> Mark | None:
         """Wait for the feed's first contact with the log; None if it has none in time."""
         self._ready.wait(timeout_s)
         return self.mark
@@ -138,6 +139,15 @@ class Hub:
     def follow(self, token: str) -> None:
         """Take note of the era that the log is in now; what we have is linked to it."""
         self._token = token
+
+    def tell(self, *, degraded: bool) -> None:
+        """Tell every stream, in a heartbeat, whether what happens now is delayed; lets others run."""
+        if degraded == self.degraded:
+            return
+        self.degraded = self._parking.degraded = degraded
+        for group in in_strides(list(self._registry)):
+            for subscriber in group:
+                subscriber.nudge()
 
     def start_over(self, mark: Mark) -> None:
         """Go on from *mark*, which does not follow what we have: end every stream, its resume decides."""

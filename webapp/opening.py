@@ -103,7 +103,9 @@ def open_stream(log: Log, ring: Ring, feed: Mark, wanted: Filter, past: Past) ->
     return start_over(log, wanted, feed)
 
 
-def opening_frames(opening: Opening, wanted: Filter, past: Past) -> Iterator[bytes]:
+def opening_frames(
+    opening: Opening, wanted: Filter, past: Past, *, degraded: bool = False
+) -> Iterator[bytes]:
     """Write an opening: retry, reset, states, entries, and a heartbeat that sets the cursor.
 
     Raises: LogUnavailable, HistoryChanged while further pages are read.
@@ -114,7 +116,7 @@ def opening_frames(opening: Opening, wanted: Filter, past: Past) -> Iterator[byt
     yield first
     yield from _written(opening.states, lambda: _state_chunks(opening.states, wanted))
     yield from _written(opening.entries, lambda: entry_chunks(opening.entries))
-    yield frames.heartbeat(opening.position)
+    yield frames.heartbeat(opening.position, degraded=degraded)
 
 
 def entry_chunks(entries: Iterable[Entry]) -> Iterator[bytes]:

@@ -118,9 +118,16 @@ class ParkedSubscriber(Subscriber):
         """Write a heartbeat: everything up to *position* that matches has been written."""
         if self.chasing or self.fd < 0:
             return
-        self.position = max(self.position, position)
-        heartbeat = frames.heartbeat(self.position)
+        if self.parking.degraded:
+            heartbeat = frames.delayed()
+        else:
+            self.position = max(self.position, position)
+            heartbeat = frames.heartbeat(self.position)
         self._send(frames.chunk(heartbeat) if self.chunked else heartbeat)
+
+    def nudge(self) -> None:
+        """Write a heartbeat now; a stream that is chasing has its next one in time."""
+        self.parking.attend(self)
 
     def close(self, reason: CloseReason) -> None:
         """End the stream; its own operation's end is said first, even to a reader that is behind."""

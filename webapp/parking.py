@@ -53,6 +53,7 @@ class Parking:
     ) -> None:
         self.ring = ring
         self.tick = 0
+        self.degraded = False  # what heartbeats say
         self._tick_s = heartbeat_s / SLOTS
         self._lifetime_s = lifetime_s
         self._position = position
@@ -144,11 +145,11 @@ class Parking:
             self.tick += 1
             for group in in_strides(self._due()):
                 for subscriber in group:
-                    self._attend(subscriber)
+                    self.attend(subscriber)
             self._cut_the_stuck()
             self._look_after_the_watcher()
 
-    def _attend(self, subscriber: ParkedSubscriber) -> None:
+    def attend(self, subscriber: ParkedSubscriber) -> None:
         """End a stream that has been open for long enough; have any other say that it lives."""
         position = self._position()
         try:

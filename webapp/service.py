@@ -18,6 +18,7 @@ from webapp.leases import Leases
 from webapp.opening import Openings
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
+from webapp.wakeups import ANSWER_S
 
 EXTENSION: Final = "tidings"
 MAX_IN_GENERATORS: Final = 1_500
@@ -29,14 +30,15 @@ class Service:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
-        configure(settings.log)
+        self.process = configure(settings.log)
         self.hub = Hub(settings.ring_events, settings.heartbeat_s, settings.lifetime_s)
         self.log = SharedLog(settings.log, lambda: self.hub.mark)
         self.max_in_generators = MAX_IN_GENERATORS
         self.openings = Openings(self.log, self.hub.ring)
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
-        self.feed = Feed(Log(settings.log, connections=3), self.hub)
+        feed_log = Log(settings.log, connections=3, timeout_s=ANSWER_S)
+        self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
         self.producer.conf.update(
@@ -53,6 +55,11 @@ class Service:
         """Start following the log and watching the leases; once is enough."""
         self.feed.start()
         self.leases.start()
+
+    def _leave(self) -> None:
+        """Let go of every idle connection: one to a primary that was frozen could take what it will lose."""
+        for log in (self.log, self.process.log):
+            log.leave()
 
     @property
     def has_room(self) -> bool:

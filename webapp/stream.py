@@ -51,7 +51,7 @@ def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
     keeps = CHUNK_BYTES if parks and plan.opening.at_hand else 0
     unsent = bytearray()
     try:
-        for piece in opening_frames(plan.opening, plan.wanted, plan.past):
+        for piece in opening_frames(plan.opening, plan.wanted, plan.past, degraded=hub.degraded):
             unsent += piece
             if len(unsent) > keeps:
                 yield bytes(unsent)
@@ -97,8 +97,9 @@ def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) ->
             silent_since = time.monotonic()
         elif subscriber.closed is not None:
             break
-        elif rest_s <= 0:
-            yield frames.heartbeat(subscriber.position)
+        elif rest_s <= 0 or subscriber.nudged:
+            subscriber.nudged = False
+            yield frames.delayed() if hub.degraded else frames.heartbeat(subscriber.position)
             silent_since = time.monotonic()
         else:
             subscriber.wait(min(rest_s, ends_at - now))

@@ -60,6 +60,10 @@ class Subscriber:
         """Hear that *page* has something on our topics. Never blocks."""
         raise NotImplementedError
 
+    def nudge(self) -> None:
+        """Send a heartbeat now: what it says has changed. Never blocks."""
+        raise NotImplementedError
+
     def close(self, reason: CloseReason) -> None:
         """Have the stream end, for the first *reason* given. Never blocks."""
         self.closed = self.closed or reason

@@ -15,14 +15,20 @@ from webapp.subscriber import CloseReason, Subscriber
 class WaitingSubscriber(Subscriber):
     """A subscriber that one greenlet waits for."""
 
-    __slots__ = ("_news",)
+    __slots__ = ("_news", "nudged")
 
     def __init__(self, wanted: Filter, position: Cursor, *, until_end: bool = False) -> None:
         super().__init__(wanted, position, until_end=until_end)
         self._news = Event()
+        self.nudged = False
 
     def deliver(self, page: Page) -> None:  # noqa: ARG002 - it takes from the ring
         """Let `wait` return: there is something to take."""
+        self._news.set()
+
+    def nudge(self) -> None:
+        """Let `wait` return: a heartbeat is due."""
+        self.nudged = True
         self._news.set()
 
     def close(self, reason: CloseReason) -> None:

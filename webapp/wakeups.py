@@ -12,10 +12,13 @@ from typing import Any, Final, Self
 from redis.exceptions import RedisError
 
 from tidings.errors import LogUnavailable
-from tidings.log import TIMEOUT_S, Log
+from tidings.log import Log
 
 SILENCE_S: Final = 1.0
 """How long to wait for a wake-up before the log is asked (LOG.md, A14)."""
+ANSWER_S: Final = 1.5
+"""How long the feed waits for any answer. Behind a second of silence a Redis that has died or frozen
+is known as such after 2.5 s; 3 are promised."""
 _MOST_BYTES: Final = 65_536
 _PONG: Final = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"
 
@@ -59,7 +62,7 @@ class Wakeups:
                 self._connection.send_command("PING")
         except (RedisError, OSError) as error:
             raise LogUnavailable(f"the subscription to the log's channel failed: {error}") from error
-        if time.monotonic() - self._heard_at > TIMEOUT_S:
+        if time.monotonic() - self._heard_at > SILENCE_S + ANSWER_S:
             raise LogUnavailable("the subscription to the log's channel is silent")
         return said
 

@@ -102,6 +102,28 @@ def test_batch_started_by_the_button_moves_and_succeeds(
         expect(each.locator("#connection")).to_have_text("live")
 
 
+def test_page_says_that_updates_are_delayed_while_redis_is_away(
+    page: Page, own_stack: Stack, own_redis: RedisServer
+) -> None:
+    """Also one that is opened then, with nothing to show; each recovers by itself, and misses nothing."""
+    operation = own_stack.operation()
+    open_live(page, own_stack)
+    own_redis.freeze()
+    expect(page.locator("#connection")).to_have_text("updates are delayed")
+    operation.warning("row", "while away")
+    operation.complete()
+    own_redis.thaw()
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(card(page, operation.id)).to_have_attribute("data-status", "succeeded")
+
+    own_redis.kill()
+    page.reload()
+    expect(page.locator("#connection")).to_have_text("updates are delayed")
+    own_redis.start()
+    expect(page.locator("#connection")).to_have_text("live")
+    expect(card(page, operation.id)).to_be_visible()
+
+
 def test_operation_of_others_appears_and_moves_live(page: Page, stack: Stack) -> None:
     """An operation that begins while the page is open appears on top, moves, warns, and shows its end."""
     open_live(page, stack)

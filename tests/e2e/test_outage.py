@@ -133,21 +133,6 @@ def test_new_stream_while_redis_is_away_is_sent_away(
             assert stream.retry_ms is not None
 
 
-def test_frozen_redis_is_an_outage_too(own_redis: RedisServer, tmp_path: Path) -> None:
-    """A Redis that keeps its connections and answers nothing is noticed, and streams go on when it thaws."""
-    with Stack(own_redis.url, tmp_path, web=1, worker=False) as stack:
-        operation = stack.operation()
-        with stack.stream(f"/api/events/operations/{operation.id}") as stream:
-            opening_of(stream)
-            own_redis.freeze()
-            operation.warning("row", "0")
-            wait_until(lambda: not is_ready(stack), timeout_s=READ_S)
-            own_redis.thaw()
-            wait_until(lambda: is_ready(stack), timeout_s=READ_S)
-            operation.complete()
-            assert rows(stream.read_to_end(READ_S)) == ["0"]
-
-
 def test_emptied_redis_ends_streams_and_their_resume_says_so(own_redis: RedisServer, tmp_path: Path) -> None:
     """After FLUSHALL clients are closed, and come back to a reset with the reason, then to what goes on."""
     with Stack(own_redis.url, tmp_path, web=2, worker=False) as stack, ExitStack() as opened:

@@ -240,6 +240,31 @@ def test_a_lost_tail_has_every_stream_start_over(web: Web) -> None:
     assert web.hub.mark == web.log.hello()
 
 
+def test_a_log_that_went_back_within_an_era_has_every_stream_start_over(web: Web) -> None:
+    """A server that is put back to what it was gives the same ids out again; that is no continuation."""
+    subscriber = web.join()
+    before = {key: web.log.redis.dump(key) for key in web.log.redis.keys(web.log.key("*"))}
+    web.say(3)
+    web.woken()
+    web.put_back(before)
+    web.silent()
+    assert subscriber.closed is CloseReason.HISTORY
+    assert web.hub.mark == web.log.hello()
+
+
+def test_a_contact_that_is_lost_is_told_once(settings: Settings) -> None:
+    """Whoever holds other connections to the same server hears of it, not of each try."""
+    told: list[str] = []
+    log, hub = Log(settings), Hub(10, heartbeat_s=15)
+    feed = Feed(log, hub, on_lost=lambda: told.append("lost"))
+    feed._recover()  # noqa: SLF001 - as behind the first contact
+    for _ in range(3):
+        feed._degrade("gone")  # noqa: SLF001 - as behind a try that failed
+    assert told == ["lost"]
+    assert not hub.degraded  # within a second of the contact there is nothing to tell the streams
+    log.close()
+
+
 FOREIGN: dict[str, dict[Any, Any]] = {
     "without our fields": {"x": "y"},
     "of no type of ours": {"t": "gossip", "d": "{}"},

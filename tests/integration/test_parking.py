@@ -746,3 +746,17 @@ def test_nothing_stays_of_streams_that_have_ended(here: HubStreams) -> None:
             browser.connection.close()
 
     assert descriptors() == before
+
+
+def test_an_outage_and_its_end_are_told_to_every_stream_at_once() -> None:
+    """Long before the next heartbeat is due, once each; nothing is claimed while it lasts."""
+    with HubStreams() as streams:
+        browsers = [streams.open(chunked=chunked) for chunked in (True, False)]
+        for degraded in (True, True, False, False):
+            streams.hub.tell(degraded=degraded)
+        for browser in browsers:
+            browser.read_all()
+            assert [(message.data, message.last_event_id) for message in browser.messages] == [
+                ('{"degraded":true}', ""),
+                ("{}", START.wire),
+            ]

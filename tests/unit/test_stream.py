@@ -245,3 +245,21 @@ def test_who_cannot_be_served_is_told_when_to_come_back() -> None:
     """One retry, and no more."""
     (only,) = sent_away()
     assert only.startswith(b"retry: ")
+
+
+def test_an_outage_and_its_end_are_said_at_once(hub: Hub) -> None:
+    """However long the next heartbeat would be; and nothing is claimed meanwhile."""
+    body = stream_frames(hub, plan(heartbeat_s=3_600))
+    drawn(body)
+    hub.route([entry(1)])
+    assert ids(parse(next(body))) == ["evt_9-1"]
+    hub.tell(degraded=True)
+    assert drawn(body) == [Message("heartbeat", '{"degraded":true}', "")]
+    hub.tell(degraded=False)
+    assert drawn(body) == [Message("heartbeat", "{}", "evt_9-1")]
+
+
+def test_a_stream_that_opens_in_an_outage_is_told(hub: Hub) -> None:
+    """Its opening still ends with its cursor."""
+    hub.tell(degraded=True)
+    assert drawn(stream_frames(hub, plan())) == [Message("heartbeat", '{"degraded":true}', "evt_9-0")]

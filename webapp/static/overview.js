@@ -95,14 +95,27 @@ function hear(type, data, id) {
   show[type](cardOf(data.operationId, data.operationType), data, id);
 }
 
+const CONNECTION = {
+  live: "live",
+  delayed: "updates are delayed",
+  reconnecting: "reconnecting",
+};
+
 function setConnection(state) {
-  connection.textContent = state;
+  connection.textContent = CONNECTION[state];
   connection.dataset.state = state;
+}
+
+class Unavailable extends Error {
+  constructor(status) {
+    super(`the service answers ${status}`);
+    this.status = status;
+  }
 }
 
 async function load() {
   const answer = await fetch(`/api/operations?limit=${MOST_SHOWN}`);
-  if (!answer.ok) throw new Error(`the service answers ${answer.status}`);
+  if (!answer.ok) throw new Unavailable(answer.status);
   const { operations, lastEventId } = await answer.json();
   clear();
   for (const operation of operations.reverse()) {
@@ -119,12 +132,15 @@ async function follow() {
   try {
     const cursor = await load();
     source = new EventSource(`/api/events/stream?last_event_id=${cursor}`);
-  } catch {
-    setConnection("reconnecting");
+  } catch (problem) {
+    setConnection(problem.status === 503 ? "delayed" : "reconnecting");
     setTimeout(follow, 1000 + Math.random() * 1000);
     return;
   }
-  source.onopen = () => setConnection("live");
+  // Each opening ends with a heartbeat, and another one comes when Redis goes away or is back.
+  source.addEventListener("heartbeat", (event) => {
+    setConnection(JSON.parse(event.data).degraded ? "delayed" : "live");
+  });
   source.onerror = (event) => {
     if (event.data !== undefined) return; // a task's error: it has data, a lost connection has none
     setConnection("reconnecting");
