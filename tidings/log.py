@@ -350,6 +350,23 @@ class Log:
         with self._translated():
             self.redis.ping()
 
+    def server(self, section: str) -> dict[str, Any]:
+        """Read a section of the server's INFO."""
+        with self._translated():
+            found: dict[str, Any] = self.redis.info(section)
+        return found
+
+    def configured(self, parameter: str) -> str | None:
+        """Read a parameter of the server; None where that is forbidden, as on hosts that manage it."""
+        try:
+            with self._translated():
+                found: dict[Any, Any] = self.redis.config_get(parameter)
+        except LogUnavailable as error:
+            if isinstance(error.__cause__, ResponseError):
+                return None
+            raise
+        return found.get(parameter)
+
     def leave(self) -> None:
         """Close the connections that are idle: who asks next finds out anew where Redis is.
 

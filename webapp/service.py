@@ -4,18 +4,22 @@ Made by the app factory; started by the worker, or by the first stream. Views re
 `service`.
 """
 
+import logging
 from typing import Final, cast
 
+import gevent
 from celery import Celery
 from flask import current_app
 
 from tasks.catalog import QUEUE
+from tidings.errors import LogUnavailable
 from tidings.log import Log
 from tidings.process import configure
 from webapp.feed import Feed
 from webapp.hub import Hub
 from webapp.leases import Leases
 from webapp.opening import Openings
+from webapp.redis_advice import Advice
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
 from webapp.wakeups import ANSWER_S
@@ -23,6 +27,8 @@ from webapp.wakeups import ANSWER_S
 EXTENSION: Final = "tidings"
 MAX_IN_GENERATORS: Final = 1_500
 """Streams that cannot be parked hold a greenlet and 20 KB each, and a place of their server's pool."""
+
+logger = logging.getLogger(__name__)
 
 
 class Service:
@@ -40,6 +46,8 @@ class Service:
         feed_log = Log(settings.log, connections=3, timeout_s=ANSWER_S)
         self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
+        self.redis_warnings: tuple[str, ...] = ()
+        self._adviser: gevent.Greenlet[[], None] | None = None
         self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
         self.producer.conf.update(
             task_default_queue=QUEUE,
@@ -55,11 +63,27 @@ class Service:
         """Start following the log and watching the leases; once is enough."""
         self.feed.start()
         self.leases.start()
+        if self._adviser is None:
+            self._adviser = gevent.spawn(self._take_advice)
 
     def _leave(self) -> None:
         """Let go of every idle connection: one to a primary that was frozen could take what it will lose."""
         for log in (self.log, self.process.log):
             log.leave()
+
+    def _take_advice(self) -> None:
+        """Say once what is wrong with the Redis that we have found, if anything."""
+        self.hub.wait_until_ready(None)
+        try:
+            advice = Advice.of(self.log)
+        except LogUnavailable as error:
+            logger.info("Redis' settings could not be looked at: %s", error)
+            return
+        self.redis_warnings = advice.warnings
+        for warning in advice.warnings:
+            logger.warning("Redis: %s", warning)
+        for doubt in advice.doubts:
+            logger.info("Redis: %s", doubt)
 
     @property
     def has_room(self) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from redis import Redis
 
 from dev.redis_server import RedisServer
 from tests.http_stream import get_json
@@ -76,3 +77,18 @@ def test_a_connection_that_is_made_anew_at_once_is_no_news(own_redis: RedisServe
                 wait_until(lambda: stack.log.redis.pubsub_numsub(stack.log.channel)[0][1], timeout_s=READ_S)
             operation.complete()
             assert DEGRADED not in {message.data for message in stream.read_to_end(READ_S)}
+
+
+def test_settings_that_take_a_promise_back_are_said_at_the_start(
+    own_redis: RedisServer, tmp_path: Path
+) -> None:
+    """One line in the log of each web process, and a warning for who asks; the service works all the same."""
+    with Redis.from_url(own_redis.url) as administrator:
+        administrator.config_set("maxmemory", "1gb")
+        administrator.config_set("maxmemory-policy", "allkeys-lru")
+    with Stack(own_redis.url, tmp_path, web=1, worker=False) as stack:
+        wait_until(lambda: "warnings" in readiness(stack), timeout_s=READ_S)
+        (warning,) = readiness(stack)["warnings"]
+        assert readiness(stack)["status"] == "ready"
+        assert "allkeys-lru" in warning
+        assert stack.output("web").count(warning) == 1

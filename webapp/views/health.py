@@ -24,8 +24,10 @@ def readyz() -> Response:
         return _answer(503, status="draining")
     if here.feed.degraded is not None:
         return _answer(503, status="degraded", reason=here.feed.degraded)
+    if here.redis_warnings:
+        return _answer(200, status="ready", warnings=here.redis_warnings)
     return _answer(200, status="ready")
 
 
-def _answer(status_code: int, **body: str) -> Response:
+def _answer(status_code: int, **body: object) -> Response:
     return Response(json.encode(body), status_code, content_type="application/json")
