@@ -2,14 +2,13 @@
 -- first write; nothing after it may raise, because Lua does not roll back (LOG.md (b), B1, B4).
 --
 -- KEYS  1 meta   2 log   3 the reporter's counter   4 running   5 due   6 watched
---       then for each event: its operation's hash, its topics' streams, its topics' indexes,
---       and the reporter counter of the run that a `lost` claim is about
--- ARGV  1 token       2 number of the first event   3 beat            4 the live channel
+-- ARGV  1 token       2 number of the first event   3 beat            4 what the namespace's keys begin with
 --       5 log length  6 topic length  7 index length
 --       8 running TTL s   9 history TTL s   10 state TTL s
---       then for each event: condition, number of topics, number of indexes, topics (as `k`),
---       type, JSON, status ('' = unchanged, and then no indexes), run, attempt, effect ('' | ends | leaves),
---       descriptor (JSON; of 'new' and 'begin' only), redelivery s
+--       11 the events, a MessagePack array of maps; what is not said of one is not in its map:
+--       condition, topics (the operation's own first), type, data (JSON), run, attempt,
+--       status (what the operation's becomes; with every 'new' and 'begin'), effect (ends | leaves),
+--       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s)
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's
@@ -17,107 +16,131 @@
 -- gives { 'era' }, or one word per event:
 --       '<era>-<n>' stored · dup · over · late · stale · unknown · alive · 'error <message>'
 --       after an error the rest of the batch is untouched
+--
+-- One argument for all events, and the keys of their operations, topics, indexes and reporters made here
+-- rather than named in KEYS: sixteen arguments an event took Redis 3 us to take in, and the reporter 9 to
+-- send. These keys share the namespace's hash tag, hence the slot of those that are given (LOG.md, B6);
+-- state.lua, watch.lua and runs.lua reach theirs in the same way.
 
-local FIXED_KEYS, FIXED_ARGS, ARGS_PER_EVENT = 6, 10, 12
-local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
-local REPORTER_TTL_S = 86400
-
-local meta, log, counter, running, due = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local token, first, beat, channel = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local meta, log, counter, running, due, watched = unpack(KEYS)
+local token, first, beat, namespace = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local log_length, topic_length, index_length = ARGV[5], ARGV[6], tonumber(ARGV[7])
 local running_ttl_s, history_ttl_s, state_ttl_s = ARGV[8], ARGV[9], ARGV[10]
+local events = cmsgpack.unpack(ARGV[11])
+
+local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
+local REPORTER_TTL_S = 86400
+local ENDED, STATUS, RUN, ATTEMPT = 1, 2, 3, 4 -- of what is known of an operation
+local OWN_TOPIC_ID = #'operations:' + 1
 
 if redis.call('HGET', meta, 'tok') ~= token then return { 'era' } end
 local era = string.match(token, '^(%d+):')
-local seen = tonumber(redis.call('HGET', counter, 'n') or 0)
-local time = redis.call('TIME') -- shown to people, never compared
-local now_ms = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+local next_id, genesis_id, n_at = era .. '-*', era .. '-0', #era + 2
+local seen = redis.call('HGET', counter, 'n')
+local is_new_reporter = not seen
+seen = tonumber(seen or 0)
+local indexes = {} -- those that were written to, and are to be cut to their length
+
+local function n_of(id) return tonumber(string.sub(id, n_at)) end
+
+-- Shown to people, never compared.
+local function now_ms()
+  local time = redis.call('TIME')
+  return string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
+end
 
 -- The clock of deadlines: how long web processes have watched, in ms, together (LOG.md, C8).
 local function watched_ms()
-  local watched = redis.pcall('GET', KEYS[6])
-  return type(watched) == 'string' and tonumber(watched) or 0
+  local ms = redis.pcall('GET', watched)
+  return type(ms) == 'string' and tonumber(ms) or 0
 end
 
 -- Says why the event may not be stored, or nothing.
 local function refusal(e, known)
-  if known.ended then return 'over' end
-  if e.condition == 'new' then return known.status and 'late' end
-  if e.condition == 'begin' then return known.attempt and e.attempt < known.attempt and 'stale' end
-  if not known.status then return 'unknown' end
-  if e.condition == 'any' then return nil end
-  if e.condition == 'own' then
-    if not known.run then return 'unknown' end -- nobody's: who goes on with it begins again
-    return known.run ~= e.run and 'stale'
+  if known[ENDED] then return 'over' end
+  local condition, run = e.condition, known[RUN]
+  if condition == 'own' then
+    if not run then return 'unknown' end -- or nobody's: who goes on with it begins again
+    return run ~= e.run and 'stale'
   end
-  if e.condition == 'attempt' then
-    local given_up = e.effect == 'leaves' and not known.run
-    return known.attempt and (known.attempt ~= e.attempt or given_up) and 'stale'
+  local attempt = tonumber(known[ATTEMPT] or nil)
+  if condition == 'new' then return known[STATUS] and 'late' end
+  if condition == 'begin' then return attempt and e.attempt < attempt and 'stale' end
+  if not known[STATUS] then return 'unknown' end
+  if condition == 'any' then return nil end
+  if condition == 'attempt' then
+    local given_up = e.effect == 'leaves' and not run
+    return attempt and (attempt ~= e.attempt or given_up) and 'stale'
   end
-  if e.condition == 'due' then
+  if condition == 'due' then
     local at = redis.call('ZSCORE', due, e.id)
     return (not at or tonumber(at) > watched_ms()) and 'alive'
   end
-  local n, b = string.match(e.condition, '^lost:(%d+):(%d+)$')
-  if not n then error({ err = 'unknown condition ' .. e.condition }) end
-  local lease = redis.call('HMGET', e.lease, 'n', 'beat')
-  return (known.run ~= e.run or (lease[1] or '0') ~= n or (lease[2] or '0') ~= b) and 'alive'
+  local n, b = string.match(condition, '^lost:(%d+):(%d+)$')
+  if not n then error({ err = 'unknown condition ' .. condition }) end
+  local lease = redis.call('HMGET', namespace .. 'r:' .. string.match(e.run, '^[^.]*'), 'n', 'beat')
+  return (run ~= e.run or (lease[1] or '0') ~= n or (lease[2] or '0') ~= b) and 'alive'
 end
 
 -- Adds the entry under the log's id to one topic's stream; a stream that is absent or will
 -- not take it starts anew, saying from where on it is complete (`f`).
-local function add_to_topic(key, id, before, e)
+local function add_to_topic(key, id, e)
   local added = redis.pcall('XADD', key, 'NOMKSTREAM', 'MAXLEN', '~', topic_length, id, 't', e.type, 'd', e.data)
   if added and not added.err then return end
-  redis.pcall('DEL', key)
+  if added then redis.pcall('DEL', key) end
+  local before = era .. '-' .. string.format('%.0f', n_of(id) - 1)
   redis.pcall('XADD', key, id, 't', e.type, 'd', e.data, 'f', before)
   redis.pcall('EXPIRE', key, running_ttl_s)
 end
 
 -- Files the operation under the place in the log of its last status change, running ones first.
-local function index(key, id, e)
-  local place = tonumber(era) + tonumber(string.match(id, '-(%d+)$'))
+local function index(topic, id, e)
+  local key = namespace .. 'i:' .. topic
+  local place = tonumber(era) + n_of(id)
   redis.pcall('ZADD', key, string.format('%.0f', e.effect == 'ends' and place or place + RUNNING_FIRST), e.id)
-  redis.pcall('ZREMRANGEBYRANK', key, 0, -index_length - 1)
-  redis.pcall('EXPIRE', key, running_ttl_s)
+  indexes[key] = true
 end
 
 local function lease_of(run, e) return string.match(run, '^[^.]*') .. ' ' .. e.id end
 
 -- Files the operation under the reporter whose beat keeps it alive, or under its deadline.
-local function keep_lease(e, known)
+local function keep_lease(e, run)
   local begins = e.condition == 'begin'
-  if not begins and e.effect == '' then return end
-  if known.run then redis.pcall('ZREM', running, lease_of(known.run, e)) end
+  if not begins and not e.effect then return end
+  if run then redis.pcall('ZREM', running, lease_of(run, e)) end
   redis.pcall('ZREM', due, e.id)
   if begins then
     redis.pcall('ZADD', running, 0, lease_of(e.run, e))
-  elseif e.effect == 'leaves' and e.redelivery_s > 0 then
+  elseif e.effect == 'leaves' and e.redelivery then
     redis.pcall('HDEL', e.operation, 'run')
-    redis.pcall('ZADD', due, string.format('%.0f', watched_ms() + e.redelivery_s * 1000), e.id)
+    redis.pcall('ZADD', due, string.format('%.0f', watched_ms() + e.redelivery * 1000), e.id)
   end
 end
 
-local function keep_state(e, id, known)
+-- Keeps what an event changes that changes the operation's status, or whose it is.
+local function keep_change(e, id, known, own_topic)
+  local is_new, begins, ends = not known[STATUS], e.condition == 'begin', e.effect == 'ends'
   local state = { 'last', id, 'e:' .. e.type, e.data }
   local function set(field, value) state[#state + 1] = field; state[#state + 1] = value end
-  if not known.status then set('born', id); set('created', now_ms) end
-  if not known.status or e.condition == 'begin' then set('about', e.about) end
-  if e.status ~= '' then set('status', e.status); set('updated', now_ms) end
-  if e.condition == 'begin' then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery_s) end
-  if e.effect == 'ends' then set('end', id) end
+  local now = now_ms()
+  if is_new then set('born', id); set('created', now) end
+  if is_new or begins then set('about', e.about) end
+  if e.status then set('status', e.status); set('updated', now) end
+  if begins then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery or 0) end
+  if ends then set('end', id) end
   redis.pcall('HSET', e.operation, unpack(state))
-  if e.effect == 'ends' then
+  if ends then
     redis.pcall('EXPIRE', e.operation, state_ttl_s)
-    redis.pcall('EXPIRE', e.topics[1], history_ttl_s)
-  elseif not known.status or e.condition == 'begin' then
+    redis.pcall('EXPIRE', own_topic, history_ttl_s)
+  elseif is_new or begins then
     redis.pcall('EXPIRE', e.operation, running_ttl_s)
-    redis.pcall('EXPIRE', e.topics[1], running_ttl_s)
+    redis.pcall('EXPIRE', own_topic, running_ttl_s)
   end
-  if e.status ~= '' then
-    for _, key in ipairs(e.indexes) do index(key, id, e) end
+  if e.status then
+    index('*', id, e)
+    for i = 2, #e.topics do index(e.topics[i], id, e) end
   end
-  keep_lease(e, known)
+  keep_lease(e, known[RUN])
 end
 
 -- Quotes a text as tidings.events does: U+0085, U+2028 and U+2029 break lines for some readers.
@@ -128,69 +151,62 @@ local function quoted(text)
   return (string.gsub(json, '\226\128\169', '\\u2029'))
 end
 
+-- Gives the id under which the event was stored, or false and why it was not.
 local function store(e)
-  local fields = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt')
-  local known = { ended = fields[1], status = fields[2], run = fields[3], attempt = tonumber(fields[4] or nil) }
+  local topics = e.topics
+  e.id = string.sub(topics[1], OWN_TOPIC_ID)
+  e.operation = namespace .. 'op:' .. e.id
+  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt')
   local refused = refusal(e, known)
-  if refused then return refused end
-  if e.type == 'status' and known.status then
-    e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known.status) .. '}'
+  if refused then return false, refused end
+  if e.type == 'status' and known[STATUS] then
+    e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known[STATUS]) .. '}'
   end
-  local id = redis.call('XADD', log, 'MAXLEN', '~', log_length, era .. '-*', 'k', e.k, 't', e.type, 'd', e.data)
-  local n = tonumber(string.match(id, '-(%d+)$'))
-  if n == 0 then -- the log was evicted under a living era: its ids must not be used twice (B3)
+  local id = redis.call('XADD', log, next_id, 'k', table.concat(topics, ' '), 't', e.type, 'd', e.data)
+  if id == genesis_id then -- the log was evicted under a living era: its ids must not be used twice (B3)
     redis.call('DEL', log)
     redis.call('HDEL', meta, 'tok')
-    return 'era'
+    return false, 'era'
   end
-  local before = era .. '-' .. string.format('%.0f', n - 1)
-  for _, key in ipairs(e.topics) do add_to_topic(key, id, before, e) end
-  keep_state(e, id, known)
+  local own_topic = namespace .. 't:' .. topics[1]
+  add_to_topic(own_topic, id, e)
+  for i = 2, #topics do add_to_topic(namespace .. 't:' .. topics[i], id, e) end
+  if e.status or e.effect then
+    keep_change(e, id, known, own_topic)
+  else
+    redis.pcall('HSET', e.operation, 'last', id, 'e:' .. e.type, e.data)
+  end
   return id
 end
 
-local outcomes, newest = {}, false
-local key, arg = FIXED_KEYS + 1, FIXED_ARGS + 1
-local function take_keys(count)
-  local taken = {}
-  for i = 1, count do taken[i] = KEYS[key + i - 1] end
-  key = key + count
-  return taken
-end
-
-for number = first, first + (#ARGV - FIXED_ARGS) / ARGS_PER_EVENT - 1 do
-  local a = arg
-  arg = arg + ARGS_PER_EVENT
-  local e = {
-    condition = ARGV[a], k = ARGV[a + 3], type = ARGV[a + 4], data = ARGV[a + 5], status = ARGV[a + 6],
-    run = ARGV[a + 7], attempt = tonumber(ARGV[a + 8]), effect = ARGV[a + 9], about = ARGV[a + 10],
-    redelivery_s = tonumber(ARGV[a + 11]),
-  }
-  e.operation = take_keys(1)[1]
-  e.topics = take_keys(tonumber(ARGV[a + 1]))
-  e.indexes = take_keys(tonumber(ARGV[a + 2]))
-  e.lease = take_keys(1)[1]
-  e.id = string.match(e.k, '^operations:(%S+)')
-
+local outcomes, newest, renews = {}, false, is_new_reporter or beat ~= ''
+for i, e in ipairs(events) do
+  local number = first + i - 1
   local outcome = 'dup'
   if number > seen then
-    local ok, result = pcall(store, e)
-    if ok then
-      outcome = result
-    else
-      outcome = 'error ' .. (type(result) == 'table' and result.err or tostring(result))
+    local ok, id, refused = pcall(store, e)
+    if not ok then
+      outcomes[i] = 'error ' .. (type(id) == 'table' and id.err or tostring(id))
+      break
     end
-    if outcome == 'era' then return { 'era' } end
+    if refused == 'era' then return { 'era' } end
+    newest = id or newest
+    outcome = id or refused
+    seen = number
+    renews = renews or e.type ~= 'progress'
   end
-  outcomes[#outcomes + 1] = outcome
-  if string.sub(outcome, 1, 5) == 'error' then break end
-  if string.find(outcome, '^%d') then newest = outcome end
-  if number > seen then seen = number end
+  outcomes[i] = outcome
 end
 
+if newest then redis.pcall('XTRIM', log, 'MAXLEN', '~', log_length) end
+for key in pairs(indexes) do
+  redis.pcall('ZREMRANGEBYRANK', key, 0, -index_length - 1)
+  redis.pcall('EXPIRE', key, running_ttl_s)
+end
 if #outcomes > 0 then redis.pcall('HSET', counter, 'n', string.format('%.0f', seen)) end
 -- A beat alone may raise: whoever beats must learn that it was not taken.
 if beat ~= '' then (#outcomes > 0 and redis.pcall or redis.call)('HSET', counter, 'beat', beat) end
-if #outcomes > 0 or beat ~= '' then redis.pcall('EXPIRE', counter, REPORTER_TTL_S) end
-if newest then redis.pcall('PUBLISH', channel, newest) end
+-- Progress does not renew it: whoever reports progress also beats (tidings/lease.py).
+if renews then redis.pcall('EXPIRE', counter, REPORTER_TTL_S) end
+if newest then redis.pcall('PUBLISH', namespace .. 'live', newest) end
 return outcomes

@@ -382,6 +382,28 @@ def test_keys_expire_as_the_table_of_keys_says(author: Author, log: Log) -> None
     assert [log.redis.ttl(log.key(name)) for name in ("meta", "log")] == [-1, -1]
 
 
+@pytest.mark.parametrize(
+    ("said", "beat", "renewed"), [("progress", "", False), ("progress", "8", True), ("warning", "", True)]
+)
+def test_a_counter_is_kept_by_beats_and_by_what_is_no_progress(
+    author: Author, log: Log, said: str, beat: str, *, renewed: bool
+) -> None:
+    """Progress leaves its expiry alone, as whoever reports it beats; a writer, who never beats, renews it."""
+    progress = Record.of(OP, Progress, condition=OWN, run=MINE, current=1, total=None, percentage=None)
+    author.append(BEGINNING)
+    log.redis.expire(log.key("r:mine"), 60)
+    author.append(progress if said == "progress" else warning(), beat=beat)
+    assert (log.redis.ttl(log.key("r:mine")) > DAY_S - 5) == renewed
+
+
+def test_a_counter_that_progress_makes_anew_expires(author: Author, log: Log) -> None:
+    """One that was lost, as by eviction, does not come back for ever."""
+    author.append(BEGINNING)
+    log.redis.delete(log.key("r:mine"))
+    author.append(Record.of(OP, Progress, condition=OWN, run=MINE, current=1, total=None, percentage=None))
+    assert 0 < log.redis.ttl(log.key("r:mine")) <= DAY_S
+
+
 def test_the_log_and_the_topics_are_bounded(redis_server: RedisServer, settings: Settings) -> None:
     """Trimming is by whole nodes, so a little more than the bound may stay, and never less."""
     log = Log(replace(settings, log_events=200, topic_events=100))
