@@ -59,6 +59,7 @@ from tidings.descriptor import Descriptor
 from tidings.entry import Entry
 from tidings.errors import InvalidValue, LogUnavailable
 from tidings.record import BEGIN, NEW, Record
+from tidings.script import Script
 from tidings.settings import Settings
 from tidings.topics import EVERYTHING
 
@@ -173,7 +174,7 @@ class Log:
         self._greeted: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._pool = settings.address.pool(connections=connections, timeout_s=timeout_s, greet=self._greet)
         self.redis: Redis = Redis(connection_pool=self._pool)
-        self._append = self.redis.register_script(_script("append.lua"))
+        self._append = Script(self._pool, _script("append.lua"))
         self._state = self.redis.register_script(_script("state.lua"))
         self._watch = self.redis.register_script(_script("watch.lua"))
         self._runs = self.redis.register_script(_script("runs.lua"))

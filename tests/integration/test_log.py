@@ -559,6 +559,14 @@ def test_a_log_evicted_under_a_living_era_opens_another_history(author: Author, 
     assert set(hash_of(log, "meta")) == {"tok"}
 
 
+def test_a_server_that_forgot_the_script_is_told_it(author: Author, log: Log) -> None:
+    """A restart or SCRIPT FLUSH costs nothing but another round trip."""
+    author.append(BEGINNING)
+    log.redis.script_flush()
+    assert author.codes(warning(), COMPLETE) == ["stored", "stored"]
+    assert everything(log) == [("status", "op"), ("warning", "op"), ("complete", "op")]
+
+
 def test_saying_hello_again_changes_nothing(log: Log) -> None:
     """The same process of the same server is the same era, and the last entry the position."""
     first = log.hello()
