@@ -21,6 +21,8 @@ def encode_line(value: Any) -> bytes:
     Raises: TypeError, ValueError, OverflowError or RecursionError for what is not JSON.
     """
     data = _encoder.encode(value)
+    if data.isascii():
+        return data
     for raw, escaped in _BREAKS:
         if raw in data:
             data = data.replace(raw, escaped)

@@ -4,7 +4,9 @@ Takes an operation's descriptor and what is said about it, gives what one EVALSH
 know. Pure but for the clock that stamps the event; nothing compares that stamp.
 """
 
+import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from tidings.descriptor import Descriptor
@@ -96,7 +98,14 @@ class Record(NamedTuple):
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, ms = divmod(time.time_ns() // 1_000_000, 1_000)
+    return f"{_second(seconds)}.{ms:03d}Z"
+
+
+@lru_cache(maxsize=1)
+def _second(seconds: int) -> str:
+    """Write a second, for all events that are said in it: a date costs more than the rest of a stamp."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _effect(event: Event) -> tuple[str, bool]:
