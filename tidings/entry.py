@@ -14,6 +14,7 @@ from tidings.topics import Filter
 
 ERA: Final = "era"
 """The type of an era's first entry; it is never sent to anybody."""
+_TYPES: Final = {event_type.encode(): event_type for event_type in (*TYPES, ERA)}
 
 
 class Entry:
@@ -76,13 +77,14 @@ class Entry:
 
     @classmethod
     def _read(cls, cursor: Cursor, fields: Mapping[bytes, bytes], topics: tuple[str, ...]) -> Self:
-        event_type = fields.get(b"t", b"").decode()
+        said = fields.get(b"t", b"")
+        event_type = _TYPES.get(said)
         if event_type == ERA:
             previous = fields.get(b"prev", b"")
             return cls(cursor, ERA, previous=Cursor.from_stream(previous) if previous else None)
         data = fields.get(b"d", b"")
-        if event_type not in TYPES or b"\n" in data or b"\r" in data:
-            raise InvalidValue("entry", "an event on one line", event_type)
+        if event_type is None or b"\n" in data or b"\r" in data:
+            raise InvalidValue("entry", "an event on one line", said)
         return cls(cursor, event_type, data, topics or tuple(fields.get(b"k", b"").decode().split()))
 
     def follows(self, position: Cursor) -> bool:

@@ -92,7 +92,7 @@ TYPES: Final[dict[str, type[Event]]] = {
 }
 
 
-class Envelope(Struct, frozen=True, rename="camel"):
+class Envelope(Struct, frozen=True, rename="camel", gc=False):
     """The part of any event's JSON that routing needs."""
 
     operation_id: str

@@ -4,7 +4,7 @@ Takes the words of a request, gives values that the hub and the log can match. P
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -81,10 +81,12 @@ class Filter:
         """Tell whether an event of this kind and type, on one of our topics, is asked for."""
         return (self.types is None or event_type in self.types) and (self.kinds is None or kind in self.kinds)
 
-    def covers(self, topics: Iterable[str]) -> bool:
+    def covers(self, topics: Collection[str]) -> bool:
         """Tell whether an event that carries *topics* is on one of ours."""
         wanted = self.topics
-        return wanted[0] == EVERYTHING or any(t in wanted or wildcard(t) in wanted for t in topics)
+        if wanted[0] == EVERYTHING or wanted[0] in topics:
+            return True
+        return any(topic in wanted or wildcard(topic) in wanted for topic in topics)
 
 
 @lru_cache(maxsize=1_024)

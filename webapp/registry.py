@@ -6,8 +6,10 @@ Looks up the subscribers of an event by its topics, at a cost of what it finds. 
 from collections.abc import Iterable, Iterator
 
 from tidings.entry import Entry
-from tidings.topics import EVERYTHING, wildcard
+from tidings.topics import EVERYTHING, FAMILIES, wildcard
 from webapp.subscriber import Subscriber
+
+_WILDCARDS = frozenset(wildcard(family) for family in FAMILIES)
 
 
 class Registry:
@@ -52,12 +54,16 @@ class Registry:
     def wanting(self, entries: Iterable[Entry]) -> list[Subscriber]:
         """Give the subscribers on whose topics any of *entries* is, each once, as they are now."""
         topics = {topic for entry in entries for topic in entry.topics}
-        topics |= {wildcard(topic) for topic in topics}
+        if self._by_topic.keys() & _WILDCARDS:
+            topics |= {wildcard(topic) for topic in topics}
         topics.add(EVERYTHING)
         found = [self._by_topic[topic] for topic in topics if topic in self._by_topic]
         if len(found) == 1 and isinstance(found[0], set):
             return list(found[0])  # the usual case of a broadcast: nobody is on two of the topics
         each: dict[Subscriber, None] = {}
         for there in found:
-            each.update(dict.fromkeys(there if isinstance(there, set) else (there,)))
+            if isinstance(there, set):
+                each.update(dict.fromkeys(there))
+            else:
+                each[there] = None
         return list(each)

@@ -41,7 +41,11 @@ class Ring:
         self._entries.append(entry)
         self._cursors.add(entry.cursor)
         for topic in entry.topics:
-            self._by_topic.setdefault(topic, deque()).append(entry)
+            recent = self._by_topic.get(topic)
+            if recent is None:
+                self._by_topic[topic] = deque((entry,))
+            else:
+                recent.append(entry)
         self.head = entry.cursor
         if len(self._entries) > self._capacity:
             self._drop_oldest()
