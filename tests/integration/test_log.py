@@ -237,9 +237,27 @@ def test_a_batch_repeated_with_more_stores_only_what_is_new(author: Author, log:
 
 def test_a_refused_record_is_seen_all_the_same(author: Author, log: Log) -> None:
     """What was refused once is not stored by a late copy of its batch."""
-    assert author.codes(warning()) == ["unknown"]
-    Author(log, "other").append(BEGINNING)
-    assert [outcome.code for outcome in log.append("mine", 1, [warning()])] == ["dup"]
+    other = Author(log, "other")
+    other.append(BEGINNING)
+    assert author.codes(warning(run=OTHERS)) == ["stale"]
+    other.append(Record.beginning(OP, OTHERS, 2))
+    assert [outcome.code for outcome in log.append("mine", 1, [warning(run=OTHERS)])] == ["dup"]
+
+
+def test_what_an_unknown_operation_says_is_not_seen(author: Author, log: Log) -> None:
+    """A batch stops there, and repeated for a lost reply it is told the same, not that all was stored."""
+    known = Author(log, "other")
+    known.append(Record.beginning(CHILD, MINE, 1))
+    batch = [warning(about=CHILD), warning(), warning(about=CHILD)]
+    assert author.codes(*batch) == ["stored", "unknown"]
+    assert [outcome.code for outcome in log.append("mine", 1, batch)] == ["dup", "unknown"]
+    assert [outcome.code for outcome in log.append("mine", 3, [BEGINNING, *batch[1:]])] == ["stored"] * 3
+    assert [outcome.code for outcome in log.append("mine", 1, batch)] == ["dup"] * 3
+
+
+def test_what_anybody_says_of_an_unknown_operation_holds_nothing_up(author: Author, log: Log) -> None:
+    """It is refused for good, and the rest of its batch goes on."""
+    assert author.codes(warning(ANY), BEGINNING) == ["unknown", "stored"]
 
 
 def test_reporters_are_counted_apart(log: Log) -> None:

@@ -98,11 +98,11 @@ class Story:
         """Append *records*; give the places of those that were stored."""
         token = self.log.token
         outcomes = self.log.append("me", self._number + 1, records)
-        self._number += len(records)
+        self._number += len(outcomes)
         if self.log.token != token:
             self.follow_era()
         stored = []
-        for record, outcome in zip(records, outcomes, strict=True):
+        for record, outcome in zip(records, outcomes, strict=False):  # none behind one of the unknown
             if outcome.cursor is not None:
                 about = record.descriptor
                 self.said.append(Said(outcome.cursor, about.topics, about.kind, record.event_type))
