@@ -294,6 +294,15 @@ def test_an_expired_topic_and_a_trimmed_log_are_a_reset(story: Story) -> None:
     assert resume(story.log, Filter.of(["operations:b1"]), cursor, story.mark).reset is Reset.HISTORY_TRIMMED
 
 
+def test_a_topic_that_somebody_wrote_over_is_read_from_the_log(story: Story) -> None:
+    """A key that is no stream holds nothing of ours, and holds nobody up."""
+    cursor = story.begin(B1)
+    expected = story.say(B1)
+    story.log.redis.set(story.log.key("t:operations:b1"), "somebody's")
+    opening = resume(story.log, Filter.of(["operations:b1"]), cursor, story.mark)
+    assert (opening.reset, cursors_of(opening)) == (None, expected)
+
+
 def test_a_topic_that_was_made_again_does_not_hide_what_it_lost(story: Story) -> None:
     """A stream that expired and came back is complete only from its mark on (A5)."""
     cursor = story.begin(B1)
