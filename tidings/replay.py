@@ -82,27 +82,34 @@ def start_over(log: Log, wanted: Filter, feed: Mark, reason: Reset | None = None
 
     Waits for Redis. Raises: LogUnavailable, HistoryChanged.
     """
-    mark, states = log.state(wanted.topics, MAX_STATES)
-    if mark.token != feed.token:
-        raise HistoryChanged("the log is in another era than this process")
-    shown = tuple(state for state in states if wanted.covers(state.descriptor.topics))
-    return Opening(mark.position, states=shown, reset=reason)
+    position, states = _current(log, wanted, feed)
+    return Opening(position, states=states, reset=reason)
 
 
 def from_the_beginning(log: Log, wanted: Filter, feed: Mark) -> Opening:
-    """Begin with all that is kept, behind a reset unless that is provably all there was.
+    """Begin with all that is kept, behind a reset and the state unless that is provably all there was.
 
     Waits for Redis. Raises: LogUnavailable, HistoryChanged.
     """
     sources = wanted.named or (EVERYTHING,)
     pages = [_page(log, source, None, feed) for source in sources]
-    reset = None
+    reset, states = None, tuple[OperationState, ...]()
     if not all(_has_its_beginning(log, topic, page) for topic, page in zip(sources, pages, strict=True)):
-        if _log_has_the_beginning(pages[0]):
-            sources, pages = (EVERYTHING,), [_page(log, EVERYTHING, None, feed)]
+        everything = _page(log, EVERYTHING, None, feed)
+        if _log_has_the_beginning(everything):
+            sources, pages = (EVERYTHING,), [everything]
         else:
             reset = Reset.HISTORY_TRIMMED
-    return Opening(feed.position, _merged(log, wanted, sources, pages, feed), reset=reset)
+            _, states = _current(log, wanted, feed)
+    return Opening(feed.position, _merged(log, wanted, sources, pages, feed), states, reset)
+
+
+def _current(log: Log, wanted: Filter, feed: Mark) -> tuple[Cursor, tuple[OperationState, ...]]:
+    """Read the operations that *wanted* is about as they are, and the place at which they are so."""
+    mark, states = log.state(wanted.topics, MAX_STATES)
+    if mark.token != feed.token:
+        raise HistoryChanged("the log is in another era than this process")
+    return mark.position, tuple(state for state in states if wanted.covers(state.descriptor.topics))
 
 
 def _provable(

@@ -484,6 +484,7 @@ def test_the_whole_history_of_a_topic_made_again_is_behind_a_reset(story: Story)
     story.keep_only("log", 1)
     opening = from_the_beginning(story.log, Filter.of(["operations:b1"]), story.mark)
     assert opening.reset is Reset.HISTORY_TRIMMED
+    assert [state.descriptor for state in opening.states] == [B1]
 
 
 @pytest.mark.parametrize("trimmed", [False, True])
