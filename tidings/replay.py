@@ -191,10 +191,15 @@ def _merged(
         yield from (found[cursor] for cursor in sorted(found) if found[cursor].is_for(wanted))
         if not ends:
             return
-        pages = [_page(log, source, upto, feed) for source in sources]
-        if not all(_reaches(page, source, upto) for page, source in zip(pages, sources, strict=True)):
+        before, pages = pages, [_page(log, source, upto, feed) for source in sources]
+        if not all(_goes_on(*each, upto) for each in zip(before, pages, sources, strict=True)):
             raise HistoryChanged("entries were trimmed while they were replayed")
 
 
-def _reaches(page: TopicPage, source: str, cursor: Cursor) -> bool:
-    return _log_reaches(page, cursor) if source == EVERYTHING else _topic_reaches(page, cursor)
+def _goes_on(before: TopicPage, page: TopicPage, source: str, cursor: Cursor) -> bool:
+    """Tell whether *page* has all after *cursor*, or at least nothing was taken since the page *before*.
+
+    Behind a reset a topic may begin later than that: what is missing then was missing all along.
+    """
+    reaches = _log_reaches(page, cursor) if source == EVERYTHING else _topic_reaches(page, cursor)
+    return reaches or page.topic_first == before.topic_first

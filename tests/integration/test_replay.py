@@ -487,6 +487,18 @@ def test_the_whole_history_of_a_topic_made_again_is_behind_a_reset(story: Story)
     assert [state.descriptor for state in opening.states] == [B1]
 
 
+def test_a_long_history_beside_a_short_one_comes_behind_a_reset(story: Story) -> None:
+    """A topic that begins behind another's first page was not trimmed while they were replayed."""
+    long = [story.begin(B1), *story.say(B1, times=PAGE_ENTRIES)]
+    story.begin(B2)
+    short = story.say(B2)
+    story.keep_only("t:operations:b2", 1)
+    story.keep_only("log", 1)
+    opening = from_the_beginning(story.log, Filter.of(["operations:b1", "operations:b2"]), story.mark)
+    assert opening.reset is Reset.HISTORY_TRIMMED
+    assert cursors_of(opening) == [*long, *short]
+
+
 @pytest.mark.parametrize("trimmed", [False, True])
 def test_the_whole_history_of_everything_is_complete_from_the_genesis_on(story: Story, trimmed: bool) -> None:  # noqa: FBT001 - a case
     """The global stream is all there ever was while the log keeps the first entry of an unlinked era."""
