@@ -64,9 +64,16 @@ class Feed:
         with Wakeups(self._log) as wakeups:
             woken = False
             while True:
-                self._catch_up(None if woken else self._log.hello())
+                self.look(woken=woken)
                 self._recover()
                 woken = wakeups.wait()
+
+    def look(self, *, woken: bool) -> None:
+        """Read and route what has come; unless *woken*, first ask where the log stands.
+
+        Raises: LogUnavailable.
+        """
+        self._catch_up(None if woken else self._log.hello())
 
     def _catch_up(self, server: Mark | None) -> None:
         """Read all that follows what the hub has.

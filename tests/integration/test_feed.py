@@ -1,6 +1,6 @@
 """The feed on a real log: what it follows, and when it has every stream start over (LOG.md (b)).
 
-Each test drives one look at the log (`_catch_up`) from its own thread instead of a greenlet, so that nothing
+Each test drives one look at the log from its own thread instead of a greenlet, so that nothing
 is left to time; the loop around it is the end-to-end tests' to try.
 """
 
@@ -45,11 +45,11 @@ class Web:
 
     def woken(self) -> None:
         """Look at the log as a wake-up asks for."""
-        self.feed._catch_up(None)  # noqa: SLF001 - one turn of the loop, see above
+        self.feed.look(woken=True)
 
     def silent(self) -> None:
         """Look at the log as a second of silence asks for."""
-        self.feed._catch_up(self.log.hello())  # noqa: SLF001
+        self.feed.look(woken=False)
 
     def restart_server(self) -> None:
         """Make the log believe that another server process holds it now; somebody greets it: a linked era."""
