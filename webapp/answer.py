@@ -8,6 +8,7 @@ from typing import Final
 
 from tidings.cursor import Cursor
 from tidings.errors import HistoryChanged, LogUnavailable
+from tidings.log import Mark
 from tidings.replay import Opening
 from webapp.connection import Connection
 from webapp.errors import NotFound
@@ -37,7 +38,7 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
     wanted, past = asked.wanted, asked.past
     try:
         opening = here.openings.open(feed, wanted, past)
-        end = _end_of(here, asked, opening)
+        end = _end_of(here, asked, opening, feed)
     except (HistoryChanged, LogUnavailable):
         return sent_away()
     # Read after the opening: an end that lies beyond its position will come live.
@@ -57,13 +58,13 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
     return stream_frames(here.hub, plan)
 
 
-def _end_of(here: Service, asked: Asked, opening: Opening) -> Cursor | None:
+def _end_of(here: Service, asked: Asked, opening: Opening, feed: Mark) -> Cursor | None:
     """Give the place of the operation's end, if the stream is one operation's and that has one.
 
     Out of memory if that knows: the operation's state, if the opening has it, or its latest event,
     if the ring has that and had read as far as the opening goes. Raises: NotFound for a topic of
     which nothing is kept, unless the browser was there before: then it is the history that is
-    gone, and the opening says so (LOG.md, A16).
+    gone, and the opening says so (LOG.md, A16). HistoryChanged.
     """
     ring, topic, until = here.hub.ring, asked.topic, asked.until
     if until and opening.states:
@@ -74,9 +75,11 @@ def _end_of(here: Service, asked: Asked, opening: Opening) -> Cursor | None:
     if latest is not None and ring.head is not None and opening.position <= ring.head:
         return latest.cursor if until and latest.ends_operation else None
     try:
-        state = here.log.operation(until) if until else None
-        if state is None and not asked.past.requested and (until or not here.log.knows(topic)):
+        mark, states = here.log.state([topic], 0) if until else (feed, [])
+        if mark.token != feed.token:
+            raise HistoryChanged("an end in another era is nobody's here, however large the cursor")
+        if not states and not asked.past.requested and (until or not here.log.knows(topic)):
             raise NotFound(topic.replace("s:", " "))
     except LogUnavailable:
         return None  # the ring opened it, and has nothing of it
-    return state.end if state else None
+    return states[0].end if states else None
