@@ -21,7 +21,7 @@ from tidings.entry import ERA as ERA_TYPE
 from tidings.entry import Entry
 from tidings.log import Mark
 from tidings.topics import Filter
-from webapp.connection import Connection
+from webapp.connection import GunicornConnection
 from webapp.hub import Hub
 from webapp.page import Page
 from webapp.parked import ParkedSubscriber
@@ -249,7 +249,7 @@ class HubStreams(_Streams):
     ) -> Browser:
         """Park a stream that stands at *after* (the ring's head)."""
         ours, browser = self._adopt(tcp_pair() if tcp else socket.socketpair(), 0, chunked=chunked)
-        connection = Connection(BegunResponse(chunked=chunked), ours)
+        connection = GunicornConnection(BegunResponse(chunked=chunked), ours)
         if send_buffer_bytes:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         position = after or self.hub.ring.head or START

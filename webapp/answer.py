@@ -3,7 +3,7 @@
 Takes what is asked for, checked and allowed; gives frames. Knows nothing of how HTTP is served.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from tidings.cursor import Cursor
@@ -25,7 +25,7 @@ HEADERS: Final = {
 CONTENT_TYPE: Final = "text/event-stream"
 
 
-def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None) -> Iterator[bytes] | None:
+def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None) -> Generator[bytes] | None:
     """Give the body of the stream; None if its operation is over and the browser has all of it.
 
     *connect* gives the connection where it can be parked. Waits for Redis unless the ring has

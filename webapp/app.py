@@ -7,7 +7,6 @@ from flask import Flask, Response
 from webapp import auth, errors
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
-from webapp.shortcut import Shortcut
 from webapp.views import events, health, operations, pages
 
 SECURITY_HEADERS: Final = {
@@ -24,13 +23,12 @@ def create_app(settings: ServiceSettings) -> Flask:
     app = Flask(__name__)
     # One more than is taken: werkzeug cuts a chunked body there and does not say so.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
-    here = app.extensions[EXTENSION] = Service(settings)
+    app.extensions[EXTENSION] = Service(settings)
     auth.install(app, settings)
     errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)
     for view in (events, operations, health, pages):
         app.register_blueprint(view.blueprint)
-    app.wsgi_app = Shortcut(app.wsgi_app, here, SECURITY_HEADERS)  # type: ignore[method-assign]  # Flask's own way
     return app
 
 

@@ -6,7 +6,7 @@ no plain socket to park, drained here by the generator that the server draws fro
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 from tidings.errors import HistoryChanged, LogUnavailable
@@ -41,7 +41,7 @@ class Plan:
     connect: Callable[[], Connection] | None = None
 
 
-def stream_frames(hub: Hub, plan: Plan) -> Iterator[bytes]:
+def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
     """Yield the body of a stream, or its beginning if the rest is written by the hub.
 
     Registers with the hub only once it is drawn from: a body that never is leaves nothing behind.
@@ -107,6 +107,6 @@ def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) ->
         yield farewell
 
 
-def sent_away() -> Iterator[bytes]:
+def sent_away() -> Generator[bytes]:
     """Yield the body for a stream that cannot be served now: when to come back, and no more."""
     yield frames.retry(frames.AWAY_SPREAD)

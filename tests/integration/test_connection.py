@@ -17,7 +17,7 @@ from tidings.entry import Entry
 from tidings.log import Mark
 from tidings.replay import Opening
 from tidings.topics import Filter
-from webapp.connection import Connection
+from webapp.connection import GunicornConnection
 from webapp.hub import Hub
 from webapp.opening import CHUNK_BYTES, Past
 from webapp.stream import Plan, stream_frames
@@ -43,7 +43,7 @@ class Request:
 
     def body(self, hub: Hub, opening: Opening) -> Iterator[bytes]:
         """Give the body of a stream that gunicorn writes."""
-        connect = partial(Connection, self.response, self.ours)
+        connect = partial(GunicornConnection, self.response, self.ours)
         return stream_frames(hub, Plan(Filter(), Past(), MARK, opening, NEVER_S, connect=connect))
 
     def serve(self, hub: Hub, opening: Opening) -> None:

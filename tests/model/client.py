@@ -132,7 +132,7 @@ class Client:
     def _connect(self) -> gear.Connection:
         self._ours, theirs = socket.socketpair()
         self._fd = self._ours.fileno()
-        made = gear.Connection(BegunResponse(chunked=self.manner.chunked), self._ours)
+        made = gear.GunicornConnection(BegunResponse(chunked=self.manner.chunked), self._ours)
         if self.manner.slow:
             self._ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LEAST_BUFFER_BYTES)
         self._ours.settimeout(0)

@@ -237,7 +237,7 @@ def test_a_body_that_is_thrown_away_leaves_the_hub(hub: Hub) -> None:
     drawn(body)
     drawn(body)
     assert len(hub) == 1
-    body.close()  # type: ignore[attr-defined]  # it is a generator
+    body.close()
     assert len(hub) == 0
 
 

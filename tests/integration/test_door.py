@@ -1,0 +1,121 @@
+"""The door: who comes is taken out of the kernel's queue at once, and served in turn while there is room."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+from gevent.pool import Pool
+
+from tests.parked_streams import WAIT_S, run_until
+from webapp import door
+from webapp.door import Door
+
+QUEUE = 4
+"""Length of the kernel's queue: one more than that can connect to who accepts none."""
+COMERS = 60
+
+
+class House:
+    """A door with a short queue, whose visitors stay until they are let go."""
+
+    def __init__(self, *, size: int, room: int = 1_000) -> None:
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(QUEUE)
+        self.address: tuple[str, int] = listener.getsockname()
+        self.room = room
+        self.served: list[int] = []
+        self.go = Event()
+        self.door = Door(listener, self._serve, spawn=Pool(size), room=lambda: self.room)
+        self.door.start()
+        self.comers: list[Any] = []
+
+    def come(self, count: int) -> None:
+        """Have *count* connect, no more at once than the queue holds, which some are left in at the end."""
+        for first in range(0, count, QUEUE):
+            group = [socket.socket() for _ in range(min(QUEUE, count - first))]
+            self.comers += group
+            gevent.joinall([gevent.spawn(comer.connect, self.address) for comer in group], timeout=WAIT_S)
+
+    def accepted(self) -> int:
+        """Say how many have been taken out of the kernel's queue."""
+        return len(self.served) + len(self.door._waiting)  # noqa: SLF001 - no other way to see
+
+    @property
+    def listens(self) -> bool:
+        """Whether the loop is to tell of others who come."""
+        return self.door._watcher is not None  # noqa: SLF001 - no other way to see
+
+    def close(self) -> None:
+        """Let everybody go, and close."""
+        self.go.set()
+        self.door.stop()
+        for comer in self.comers:
+            comer.close()
+
+    def _serve(self, connected: Any, address: tuple[str, int]) -> None:
+        self.served.append(address[1])
+        self.go.wait()
+        connected.sendall(b"!")
+
+
+@pytest.fixture
+def make() -> Iterator[Callable[..., House]]:
+    """Make houses, and close them in the end."""
+    made: list[House] = []
+
+    def build(**options: int) -> House:
+        made.append(House(**options))
+        return made[-1]
+
+    yield build
+    for house in made:
+        house.close()
+
+
+def test_many_are_taken_in_while_few_are_served(make: Callable[..., House]) -> None:
+    """The kernel's queue does not fill up behind those who are served, so nobody's SYN is dropped."""
+    house = make(size=3)
+    house.come(COMERS)
+    run_until(lambda: house.accepted() == COMERS)
+    assert len(house.served) == 3
+    house.go.set()
+    run_until(lambda: len(house.served) == COMERS)
+    assert len(set(house.served)) == COMERS
+
+
+def test_no_more_are_taken_than_there_are_descriptors(make: Callable[..., House]) -> None:
+    """What is waiting and what is served stay within the room; when there is room again, others come in."""
+    house = make(size=3, room=10)
+    house.come(10 + QUEUE)
+    run_until(lambda: house.accepted() == 10)
+    assert len(house.served) == 3
+    assert not house.listens  # or the loop would be told of the others again and again
+    house.go.set()
+    run_until(lambda: len(house.served) == 10 + QUEUE)
+
+
+def test_who_waits_when_the_door_closes_is_served(make: Callable[..., House]) -> None:
+    """A process that stops accepting turns nobody away whom it has accepted."""
+    house = make(size=3)
+    house.come(QUEUE * 2)
+    run_until(lambda: house.accepted() == QUEUE * 2)
+    house.door.close()
+    house.go.set()
+    run_until(lambda: len(house.served) == QUEUE * 2)
+    assert all(comer.recv(1) == b"!" for comer in house.comers)
+
+
+def test_storm_is_shared_with_other_processes(
+    make: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process leaves in the queue what others can serve as soon."""
+    monkeypatch.setattr(door, "MOST_WAITING", 5)
+    house = make(size=2)
+    house.come(2 + 5 + QUEUE)
+    run_until(lambda: house.accepted() == 2 + 5)
+    house.go.set()
+    run_until(lambda: len(house.served) == 2 + 5 + QUEUE)
