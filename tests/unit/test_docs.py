@@ -1,5 +1,6 @@
 """The documents name what there is."""
 
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,6 +22,20 @@ VARIABLES = [
     for setting in fields(settings)
     if setting.metadata
 ]
+PROOFS = sorted(set(re.findall(r"`(test_\w+)`", (ROOT / "docs/reliability.md").read_text(encoding="utf-8"))))
+
+
+@pytest.fixture(scope="session")
+def tests() -> set[str]:
+    """Give the names of all tests."""
+    texts = (path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    return {name for text in texts for name in re.findall(r"def (test_\w+)\(", text)}
+
+
+@pytest.mark.parametrize("proof", PROOFS)
+def test_each_promise_is_shown_by_a_test_that_there_is(proof: str, tests: set[str]) -> None:
+    """docs/reliability.md names no test in vain."""
+    assert proof in tests
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
