@@ -8,15 +8,15 @@ so that a client that speaks TLS reaches a plain service.
 import select
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.listener import Listener
 
 
-class Relay:
-    """One listener; leave the ``with`` to stop it. A thread for each connection, which ends with it."""
+class Relay(Listener):
+    """One way; leave the ``with`` to stop it."""
 
     def __init__(
         self,
@@ -24,30 +24,14 @@ class Relay:
         receive: Callable[[socket.socket], socket.socket] = lambda near: near,
     ) -> None:
         """Describe a relay: *receive* makes of what was accepted the socket to read from."""
+        super().__init__()
         self._connect = connect
         self._receive = receive
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # the listener was closed
-            while True:
-                near, _ = self._listener.accept()
-                threading.Thread(target=self._pass_on, args=(near,), daemon=True).start()
-
-    def _pass_on(self, accepted: socket.socket) -> None:
-        with accepted, suppress(OSError), self._receive(accepted) as near, self._connect() as far:
+    def serve(self, client: socket.socket) -> None:
+        """Pass on what either side says, until one of them ends."""
+        with client, suppress(OSError), self._receive(client) as near, self._connect() as far:
             while True:
                 for source in _readable(near, far):
                     piece = _received(source)

@@ -2,16 +2,14 @@
 
 import logging
 import socket
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Self
 from urllib.parse import urlsplit
 
 import pytest
 
 from dev.redis_server import RedisServer
+from tests.listener import Listener
 from tidings.log import MOVED, Log
 from tidings.settings import Settings
 from webapp.redis_advice import EVICTS, FORGETS, UNREAD_SAVES, Advice
@@ -62,32 +60,18 @@ def test_a_host_that_forbids_config_is_asked_what_it_allows(log: Log, own_redis:
     guest.close()
 
 
-class Switchboard:
+class Switchboard(Listener):
     """A proxy that keeps its clients' connections and asks whichever server is behind it now.
 
     Leave the ``with`` to end it.
     """
 
     def __init__(self, server: RedisServer) -> None:
+        super().__init__()
         self.server = server
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        self.url = f"redis://127.0.0.1:{self.port}/0"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # the listener was closed
-            while True:
-                client, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         """Carry requests and their replies; the client waits for each reply before it asks again."""
         with client:
             while request := client.recv(1 << 20):

@@ -5,15 +5,15 @@ import os
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pytest
 
 from dev.port import free_port
 from dev.redis_server import RedisServer
+from tests.listener import Listener
 from tests.waiting import wait_until
 from tidings.cursor import Cursor
 from tidings.log import Log
@@ -189,36 +189,19 @@ def test_a_million_reports_end_with_the_last(log: Log, reporter: Reporter) -> No
     assert len(counts) < 1_000
 
 
-class CableCutter:
+class CableCutter(Listener):
     """A TCP proxy before a server that, when told to, loses the replies to appends; ends with its ``with``.
 
     ``losing`` is how many more replies it takes and cuts the connection instead.
     """
 
     def __init__(self, server_port: int) -> None:
+        super().__init__()
         self._server = ("127.0.0.1", server_port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.losing = 0
         self.lost = 0
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
         """Carry requests and their replies; the client waits for each reply before it asks again."""
         with client, socket.create_connection(self._server) as server:
             while request := client.recv(1 << 20):
