@@ -1,7 +1,7 @@
-"""A request's connection under gunicorn, for a stream to take away from it.
+"""A request's connection, for a stream to take away from the server.
 
-Takes gunicorn's response and socket, gives a descriptor and the head of the response if that is
-still to be sent, once. Afterwards gunicorn goes its normal way with a socket that is detached:
+Takes a socket, with gunicorn's response or without, gives a descriptor and the head of the response if
+that is still to be sent, once. Afterwards the server goes its normal way with a socket that is detached:
 closing that does nothing (PARKING.md, 1).
 """
 
@@ -79,7 +79,9 @@ class GunicornConnection(Connection):
     def _head(self) -> bytes:
         response = self._response
         is_http_1_1 = response.req.version == (1, 1)
-        return _head(response.status, response.headers, is_http_1_1=is_http_1_1, chunked=response.chunked)
+        return _written_head(
+            response.status, response.headers, is_http_1_1=is_http_1_1, chunked=response.chunked
+        )
 
 
 class PlainConnection(Connection):
@@ -90,7 +92,7 @@ class PlainConnection(Connection):
     def __init__(self, connected: Any, headers: list[tuple[str, str]], *, is_http_1_1: bool) -> None:
         super().__init__(connected)
         self._chunked = is_http_1_1
-        self._head = _head("200 OK", headers, is_http_1_1=is_http_1_1, chunked=is_http_1_1)
+        self._head = _written_head("200 OK", headers, is_http_1_1=is_http_1_1, chunked=is_http_1_1)
         self._taken = False
 
     @property
@@ -115,7 +117,9 @@ class PlainConnection(Connection):
             self._socket.sendall(self._head + (frames.LAST_CHUNK if self._chunked else b""))
 
 
-def _head(status: str, headers: Iterable[tuple[str, str]], *, is_http_1_1: bool, chunked: bool) -> bytes:
+def _written_head(
+    status: str, headers: Iterable[tuple[str, str]], *, is_http_1_1: bool, chunked: bool
+) -> bytes:
     """Write a response's head as gunicorn does, which would format the date anew for each."""
     own = [("Server", SERVER), ("Date", _date(int(time.time()))), ("Connection", "close")]
     if chunked:

@@ -1,6 +1,6 @@
 """The short way to a stream: what most requests in a storm ask for, from the bytes of their head on.
 
-Beside gunicorn's parser, WSGI and Flask, which take three quarters of what a connection costs. It only
+Beside gunicorn's parser, WSGI and Flask, which take more than half of what a connection costs. It only
 ever says yes, and has read nothing off the socket before it does: what is refused, wrong, not found, over
 or not plain goes the long way, which finds the same and says why. Who may have a stream is asked of the
 same rule as there (`webapp.auth`).
@@ -45,9 +45,11 @@ class Shortcut:
         if not said:
             return True  # there is nobody to serve
         head = read_head(said)
+        if head is None:
+            return False
         try:
-            asked = head and self._read(head)
-            if head is None or asked is None or auth.refusal(self._here.settings, "events") is not None:
+            asked = self._read(head)
+            if asked is None or auth.refusal(self._here.settings, "events") is not None:
                 return False
             connection = PlainConnection(connected, self._headers, is_http_1_1=head.is_http_1_1)
             body = answer(self._here, asked, lambda: connection)

@@ -67,7 +67,9 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
     def server_class(self, listener: Any, *, spawn: Any, **options: Any) -> Door:
         """Make a listener's server, in place of gunicorn's own."""
         tls = {name: value for name, value in options.items() if name == "ssl_context"}
-        return Door(listener, partial(self.handle, listener), spawn=spawn, room=self._room, **tls)
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        room = partial(self._room, most - OTHER_DESCRIPTORS)
+        return Door(listener, partial(self.handle, listener), spawn=spawn, room=room, **tls)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: a stream by the short way if it may, anything else as gunicorn does."""
@@ -105,11 +107,9 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
             gevent.sleep(LISTENERS_CLOSED_S)
             self.service.hub.drain(self.service.settings.drain_s)
 
-    def _room(self) -> int:
-        """Say how many descriptors the streams leave for connections that are not parked yet."""
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        streams = self.service.hub.parked if self.service else 0
-        return hard - OTHER_DESCRIPTORS - streams
+    def _room(self, most: int) -> int:
+        """Say how many of *most* descriptors the streams leave for connections that are not parked yet."""
+        return most - (self.service.hub.parked if self.service else 0)
 
     def _knows_all_of_a_request(self) -> bool:
         """Tell whether a stream needs nothing else: nobody wraps the app, or decodes, logs, counts."""

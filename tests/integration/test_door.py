@@ -1,5 +1,6 @@
 """The door: who comes is taken out of the kernel's queue at once, and served in turn while there is room."""
 
+import errno
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -119,3 +120,22 @@ def test_storm_is_shared_with_other_processes(
     run_until(lambda: house.accepted() == 2 + 5)
     house.go.set()
     run_until(lambda: len(house.served) == 2 + 5 + QUEUE)
+
+
+def test_connection_that_cannot_be_accepted_keeps_nobody_out(
+    make: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of descriptors for a moment: the door says so, and looks again."""
+    house = make(size=3)
+    failures = [OSError(errno.EMFILE, "Too many open files")]
+
+    def read_or_fail() -> Any:
+        if failures:
+            raise failures.pop()
+        return type(house.door).do_read(house.door)
+
+    monkeypatch.setattr(house.door, "do_read", read_or_fail)
+    house.go.set()
+    house.come(QUEUE)
+    run_until(lambda: len(house.served) == QUEUE)
+    assert not failures
