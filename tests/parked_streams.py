@@ -5,6 +5,7 @@ Real kernel sockets and the real event loop, no server, no Redis: a test says ea
 
 import gc
 import math
+import os
 import socket
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -88,6 +89,8 @@ class Browser:
     def __init__(self, connection: socket.socket, *, chunked: bool = True) -> None:
         connection.settimeout(0)
         self.connection = connection
+        self.served_by = ""
+        """What the kernel calls the other end, where that is ours; no other socket is ever called so."""
         self.messages: list[Message] = []
         self.raw = b""
         self.pieces: list[int] = []
@@ -157,6 +160,7 @@ class _Streams:
         if send_buffer_bytes:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         browser = Browser(theirs, chunked=chunked)
+        browser.served_by = f"socket:[{os.fstat(ours.fileno()).st_ino}]"
         self.browsers.append(browser)
         return ours, browser
 
@@ -300,10 +304,18 @@ def _n(message: Message) -> int:
     return Cursor.parse(message.last_event_id).n
 
 
-def descriptors() -> int:
-    """Count the open descriptors of this process."""
+def still_served(browsers: Iterable[Browser]) -> int:
+    """Count those of *browsers* whose other end is still open in this process.
+
+    By name, for what else the process has open other tests and their threads can change.
+    """
     gc.collect()
-    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+    ends = {browser.served_by for browser in browsers}
+    names = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the one that lists them
+            names.add(str(descriptor.readlink()))
+    return len(ends & names)
 
 
 def close_quietly(connection: socket.socket) -> None:
