@@ -10,7 +10,7 @@ POLL_S = 0.02
 Found = TypeVar("Found")
 
 
-def wait_until(condition: Callable[[], Found], *, timeout_s: float) -> Found:
+def wait_until(condition: Callable[[], Found | None], *, timeout_s: float) -> Found:
     """Return the first true value of *condition*, asking again and again for up to *timeout_s* seconds.
 
     Raises: AssertionError, naming the condition and its last value, when the time is up.

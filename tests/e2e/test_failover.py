@@ -38,9 +38,18 @@ def two_sentinels(replicated: ReplicatedRedis) -> str:
 
 
 def opened(stack: Stack, path: str, cursor: str = "") -> HttpStream:
-    """Open a stream and read its opening."""
-    stream = stack.stream(path, **({"Last_Event_ID": cursor} if cursor else {}))
-    stream.read_until(lambda message: message.type == "heartbeat", READ_S)
+    """Open a stream and read its opening; again where it is sent away, as it may be while the log changes."""
+    headers = {"Last_Event_ID": cursor} if cursor else {}
+    return wait_until(lambda: begun(stack.stream(path, **headers)), timeout_s=READ_S)
+
+
+def begun(stream: HttpStream) -> HttpStream | None:
+    """Read the stream's opening; none if it was sent away."""
+    try:
+        stream.read_until(lambda message: message.type == "heartbeat", READ_S)
+    except EOFError:
+        stream.close()
+        return None
     return stream
 
 
