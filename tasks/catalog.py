@@ -7,7 +7,7 @@ name, so it imports no task. Pure.
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
-from msgspec import Meta, Struct, to_builtins
+from msgspec import Meta, Struct, json, to_builtins
 
 from tidings import InvalidValue
 from tidings.checking import check
@@ -32,6 +32,7 @@ class Kind:
 
     name: str
     task: str
+    description: str
     params: type[Struct]
 
     def check(self, params: object) -> dict[str, Any]:
@@ -42,8 +43,25 @@ class Kind:
         checked: dict[str, Any] = to_builtins(check(params, self.params, "params"))
         return checked
 
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of the parameters, an object's, with what it refers to under ``$defs``."""
+        (schema,), others = json.schema_components([self.params], ref_template="#/$defs/{name}")
+        whole: dict[str, Any] = others.pop(schema["$ref"].rpartition("/")[2])
+        return whole | {"$defs": others} if others else whole
 
-KINDS: Final = {kind.name: kind for kind in (Kind("batch", "tasks.batch", BatchParams),)}
+
+KINDS: Final = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "batch",
+            "tasks.batch",
+            "One small piece of work on every item of a source, to a table",
+            BatchParams,
+        ),
+    )
+}
 
 
 def kind_named(name: object) -> Kind:

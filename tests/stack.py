@@ -62,6 +62,7 @@ class Stack:
             "REDIS_URL": redis_url,
             "WEB_CONCURRENCY": str(web),
             "TIDINGS_AUTH": "open",
+            "TIDINGS_STORAGE": str(folder / "storage"),
             **env,
         }
         self.web: subprocess.Popen[bytes] | None = None

@@ -8,18 +8,22 @@ What task authors call is exported here; the Celery integration is ``tidings.cel
 """
 
 from tidings.current import current_operation, report_progress, report_status, report_warning, track
-from tidings.errors import InvalidValue, LogUnavailable, SettingsError, TidingsError
+from tidings.errors import InvalidValue, LogUnavailable, SettingsError, StorageUnavailable, TidingsError
 from tidings.operation import Operation
+from tidings.results import ResultReference, save_result
 
 __all__ = [
     "InvalidValue",
     "LogUnavailable",
     "Operation",
+    "ResultReference",
     "SettingsError",
+    "StorageUnavailable",
     "TidingsError",
     "current_operation",
     "report_progress",
     "report_status",
     "report_warning",
+    "save_result",
     "track",
 ]

@@ -7,7 +7,8 @@
     ├── InvalidValue       one value is wrong; names the field and what is allowed
     ├── DispatchFailed     the broker did not take a task; nothing will run
     ├── HistoryChanged     the log opened another era while it was read; start over
-    └── LogUnavailable     Redis did not do what was asked; trying again may help
+    ├── LogUnavailable     Redis did not do what was asked; trying again may help
+    └── StorageUnavailable files could not be written or read: the disk, the bucket, its keys
 
 Errors of lower layers (redis, msgspec) are translated into these once, where they are met.
 """
@@ -58,6 +59,10 @@ class LogUnavailable(TidingsError):
     def __init__(self, message: str, *, temporary: bool = True) -> None:
         super().__init__(message)
         self.temporary = temporary
+
+
+class StorageUnavailable(TidingsError):
+    """The place where files lie did not do what was asked; nothing is half written."""
 
 
 def _short(value: object, limit: int = 80) -> str:

@@ -12,7 +12,9 @@ from typing import Final
 
 from tidings.log import Log
 from tidings.reporter import Reporter
+from tidings.results import Results
 from tidings.settings import Settings
+from tidings.storage import Storage
 from tidings.writer import Writer
 
 FLUSH_S: Final = 2.0
@@ -42,6 +44,11 @@ class Process:
         )
         atexit.register(reporter.close, FLUSH_S)
         return reporter
+
+    @cached_property
+    def results(self) -> Results:
+        """The files that this process' operations leave behind."""
+        return Results(Storage(self.settings.storage), self.settings)
 
     @cached_property
     def writer(self) -> Writer:

@@ -73,6 +73,8 @@ class Settings:
     buffer_events: AtLeastOne = env("TIDINGS_BUFFER_EVENTS", 10_000)
     lease_s: LeaseSeconds = env("TIDINGS_LEASE_S", 10.0)
     stalled_s: SecondsOrNever = env("TIDINGS_STALLED_S", 300.0)
+    storage: str = env("TIDINGS_STORAGE", "var/storage")
+    max_result_bytes: AtLeastOne = env("TIDINGS_MAX_RESULT_BYTES", 100_000_000)
     strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
 
     @classmethod

@@ -83,6 +83,13 @@ def finished(stack: Stack, kind: str = "import", warnings: int = 0, **descriptor
     return operation
 
 
+def test_kinds_are_listed_with_what_they_take(stack: Stack) -> None:
+    """A page can make a form of it."""
+    (batch,) = [kind for kind in get(stack, "/kinds").body["kinds"] if kind["kind"] == "batch"]
+    assert batch["description"]
+    assert batch["params"]["required"] == ["source"]
+
+
 def test_post_says_where_the_events_are(stack: Stack) -> None:
     """A started operation is answered with its id, its status and the address of its stream."""
     reply = post_json(f"{stack.url}/api/operations", BATCH)

@@ -54,3 +54,12 @@ def test_a_wrong_parameter_is_refused_by_its_path(params: object, field: str) ->
     with pytest.raises(InvalidValue) as caught:
         kind_named("batch").check(params)
     assert caught.value.field == field
+
+
+def test_a_kind_says_what_it_takes_as_json_schema() -> None:
+    """Whoever builds a form from it knows names, types, bounds and what is required."""
+    schema = kind_named("batch").schema
+    assert schema["type"] == "object"
+    assert schema["required"] == ["source"]
+    assert schema["properties"]["source"] == {"enum": ["python-stdlib"]}
+    assert all(kind.description for kind in KINDS.values())

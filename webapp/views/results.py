@@ -1,0 +1,64 @@
+"""The files that operations left behind."""
+
+from collections.abc import Callable, Iterator
+from typing import Final, TypeVar
+
+import gevent
+from flask import Blueprint, Response
+from msgspec import json
+
+from tidings.media_type import OCTETS
+from webapp.errors import NotFound
+from webapp.service import service
+
+T = TypeVar("T")
+
+SAFE: Final = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A report may be HTML: it gets an origin of its own, and neither script nor network."""
+SHOWN: Final = ("text/", "image/", "application/json", "application/pdf")
+"""What a browser opens; the rest it saves."""
+
+blueprint = Blueprint("results", __name__, url_prefix="/api/operations/<operation_id>/results")
+
+
+@blueprint.get("")
+def list_results(operation_id: str) -> Response:
+    """List the names of the operation's results."""
+    results = service().process.results
+    names = _in_thread(lambda: results.names(operation_id))
+    body = json.encode({"results": [{"name": name, "url": f"{_url(operation_id)}/{name}"} for name in names]})
+    return Response(body, content_type="application/json", headers={"Cache-Control": "no-store"})
+
+
+@blueprint.get("/<name>")
+def show_result(operation_id: str, name: str) -> Response:
+    """Hand a result out, as what its content says that it is, and never as a document of our origin."""
+    results = service().process.results
+    try:
+        found = _in_thread(lambda: results.open(operation_id, name))
+    except FileNotFoundError as error:
+        raise NotFound(f"result {name} of operation {operation_id}") from error
+    kind = "inline" if found.content_type.startswith(SHOWN) else "attachment"
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'{kind}; filename="{name}"',
+        "Content-Length": str(found.size),
+        "Content-Security-Policy": SAFE,
+        "X-Content-Type-Options": "nosniff",
+    }
+    return Response(_read(found.pieces), headers=headers, content_type=found.content_type or OCTETS)
+
+
+def _url(operation_id: str) -> str:
+    return f"/api/operations/{operation_id}/results"
+
+
+def _read(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    while (piece := _in_thread(lambda: next(pieces, None))) is not None:
+        yield piece
+
+
+def _in_thread(call: Callable[[], T]) -> T:
+    """Call what waits for a disk or a network where it holds up no stream."""
+    result: T = gevent.get_hub().threadpool.apply(call)
+    return result
