@@ -74,7 +74,10 @@ class Browser:
 
     def has_reached(self, place: Cursor) -> bool:
         """Tell whether it has everything up to *place*, or was told that there is no more for it."""
-        return self.done or (self.live and Cursor.parse(self.cursor) >= place)
+        if self.done or not self.live:
+            return self.done
+        at = Cursor.parse(self.cursor)
+        return at.era == place.era and at.n >= place.n
 
     def _live(self) -> None:
         try:

@@ -177,11 +177,16 @@ def scripts_flushed(run: Run) -> None:
 
 
 def holes(run: Run) -> None:
-    """Topic streams expire, are deleted and trimmed, so is the log, until one who comes back is told."""
+    """Topic streams expire, are deleted and trimmed, so is the log."""
     with run.fault():
         for _ in range(HOLES):
             _make_hole(run)
-        run.wait(lambda: _told_after_a_hole(run))
+
+
+def holes_until_told(run: Run) -> None:
+    """The same again and again, until one who comes back, and is not served from memory, is told."""
+    holes(run)
+    run.wait(lambda: _told_after_a_hole(run))
 
 
 def _told_after_a_hole(run: Run) -> bool:

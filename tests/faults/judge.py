@@ -100,6 +100,7 @@ class _Reading:
     def _forget(self) -> None:
         """Take a reset: from here on nothing is known but the states that follow."""
         self.verdict.resets += 1
+        self._place = None  # a history that forgot all before it may have a lower era (LOG.md, b)
         for operation in list(self._rows):
             self._rows[operation] = None
         self._rows.default_factory = lambda: None

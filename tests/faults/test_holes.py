@@ -15,5 +15,5 @@ def test_trimmed_and_expired_history_is_told(tmp_path: Path, seed: str, figures:
         Arena(tmp_path, RedisServer(tmp_path / "redis"), TIDINGS_RING_EVENTS="20") as arena,
         Run(arena, "trimmed and expired", seed, figures) as run,
     ):
-        faults.holes(run)
+        faults.holes_until_told(run)
     assert run.figures.resets

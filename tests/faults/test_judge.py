@@ -52,6 +52,13 @@ def test_progress_may_be_left_out_if_newer_comes() -> None:
     assert faults(beat(0), RESET, beat(2), *rest, kept=kept) == []
 
 
+def test_only_a_reset_lets_ids_fall() -> None:
+    """A history that knows of none before it may have a lower era; nobody is led there untold."""
+    lower = Heard(0.0, "warning", Cursor(ERA - 1, 5).wire, "a", 3, ends=True)
+    assert faults(beat(0), event(1, 1), RESET, state(2), lower, kept=[]) == []
+    assert faults(beat(0), event(1, 1), event(2, 2), lower, kept=[]) != []
+
+
 def test_whole_transcript_is_clean() -> None:
     """All three reports, in order, the last of them terminal."""
     assert faults(*WHOLE) == []
