@@ -54,8 +54,8 @@ class Operation:
     descriptor: Descriptor
 
     __slots__ = (
-        "_is_stalled", "_latest", "_not_before", "_over", "_reporter", "_said_at", "_scheduled",
-        "_started_at", "_strict", "_token", "attempt", "descriptor", "redelivery_s", "run",
+        "__weakref__", "_is_stalled", "_latest", "_not_before", "_over", "_reporter", "_said_at",
+        "_scheduled", "_started_at", "_strict", "_token", "attempt", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -233,6 +233,10 @@ class Operation:
             said["details"] = tidy.json("details", details)
         self._finish("leave", [self._record(Status, said)._replace(leaves=True, redelivery_s=0)])
         self._heed(tidy)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait up to *timeout_s* until all that this process has said is in the log; tell whether it is."""
+        return self._reporter.flush(timeout_s)
 
     def abandon(self) -> None:
         """Let go of it without an end, where nobody here knows of one: who does ends it, or its lease."""

@@ -66,6 +66,11 @@ def configure(settings: Settings) -> Process:
     return _process
 
 
+def adopt(settings: Settings) -> Process:
+    """Use *settings* if nobody has configured this process: a child that its parent has told them."""
+    return _process or configure(settings)
+
+
 def this_process() -> Process:
     """Return what this process reports with; read from the environment if nobody configured it.
 

@@ -12,7 +12,7 @@ from webapp.settings import ServiceSettings
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(
     path.relative_to(ROOT)
-    for package in ("tidings", "webapp", "tasks")
+    for package in ("tidings", "tidings/adapters", "webapp", "tasks")
     for path in (ROOT / package).glob("*.*")
     if path.suffix in {".py", ".lua"} and path.stem != "__init__"
 )
