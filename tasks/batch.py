@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.celery import app
 from tasks.modules import Counts, UnreadableModule, count, standard_library
-from tidings import report_progress, report_status, report_warning
+from tidings import check_cancelled, report_progress, report_status, report_warning
 
 
 @app.task(name="tasks.batch", tidings_kind="batch")
@@ -33,6 +33,7 @@ def _count_all(folder: Path, paths: list[Path]) -> dict[str, Any]:
     totals = Counts()
     report_progress(0, len(paths))
     for done, path in enumerate(paths, start=1):
+        check_cancelled()
         item = path.relative_to(folder)
         try:
             counts = count(path)

@@ -7,12 +7,27 @@ The library that a Celery project installs. It is the contract that both sides s
 What task authors call is exported here; the Celery integration is ``tidings.celery.install``.
 """
 
-from tidings.current import current_operation, report_progress, report_status, report_warning, track
-from tidings.errors import InvalidValue, LogUnavailable, SettingsError, StorageUnavailable, TidingsError
+from tidings.current import (
+    check_cancelled,
+    current_operation,
+    report_progress,
+    report_status,
+    report_warning,
+    track,
+)
+from tidings.errors import (
+    Cancelled,
+    InvalidValue,
+    LogUnavailable,
+    SettingsError,
+    StorageUnavailable,
+    TidingsError,
+)
 from tidings.operation import Operation
 from tidings.results import ResultReference, save_result
 
 __all__ = [
+    "Cancelled",
     "InvalidValue",
     "LogUnavailable",
     "Operation",
@@ -20,6 +35,7 @@ __all__ = [
     "SettingsError",
     "StorageUnavailable",
     "TidingsError",
+    "check_cancelled",
     "current_operation",
     "report_progress",
     "report_status",

@@ -9,12 +9,14 @@
 --       condition, topics (the operation's own first), type, data (JSON), run, attempt,
 --       status (what the operation's becomes; with every 'new' and 'begin'), effect (ends | leaves),
 --       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s)
---       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due
+--       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's
 --       beat: '' leaves the reporter's beat as it is
 -- gives { 'era' }, or one word per event:
---       '<era>-<n>' stored · dup · over · late · stale · unknown · alive · 'error <message>'
+--       '<era>-<n>' stored · dup · over · late · stale · unknown · alive · asked · 'error <message>'
+--       behind that of a run ' cancel' if its operation was asked to be cancelled; for a beat alone
+--       'cancel <run>' of each such run of the reporter (docs/adr/0009)
 --       after an error, or an `own` event of an unknown operation, the rest of the batch is untouched
 --
 -- One argument for all events, and the keys of their operations, topics, indexes and reporters made here
@@ -30,7 +32,7 @@ local events = cmsgpack.unpack(ARGV[11])
 
 local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
 local REPORTER_TTL_S = 86400
-local ENDED, STATUS, RUN, ATTEMPT = 1, 2, 3, 4 -- of what is known of an operation
+local ENDED, STATUS, RUN, ATTEMPT, CANCEL = 1, 2, 3, 4, 5 -- of what is known of an operation
 local OWN_TOPIC_ID = #'operations:' + 1
 
 if redis.call('HGET', meta, 'tok') ~= token then return { 'era' } end
@@ -76,6 +78,11 @@ local function refusal(e, known)
     local at = redis.call('ZSCORE', due, e.id)
     return (not at or tonumber(at) > watched_ms()) and 'alive'
   end
+  if condition == 'idle' then return known[CANCEL] ~= 'idle' and 'alive' end
+  local wanted = string.match(condition, '^cancel:?(%d*)$')
+  if wanted then
+    return wanted ~= '' and tonumber(wanted) ~= (attempt or 1) and 'stale' or known[CANCEL] and 'asked'
+  end
   local n, b = string.match(condition, '^lost:(%d+):(%d+)$')
   if not n then error({ err = 'unknown condition ' .. condition }) end
   local lease = redis.call('HMGET', namespace .. 'r:' .. string.match(e.run, '^[^.]*'), 'n', 'beat')
@@ -117,6 +124,26 @@ local function keep_lease(e, run)
   end
 end
 
+-- Adds a run to those that its reporter's beats are told to cancel, or takes it out.
+local function flag(command, run)
+  local key = namespace .. 'c:' .. string.match(run, '^[^.]*')
+  redis.pcall(command, key, run)
+  redis.pcall('EXPIRE', key, running_ttl_s)
+end
+
+-- Keeps that the operation is to be cancelled: by the run that works on it, or by nobody if it is idle.
+local function keep_cancel(e, known)
+  local run = known[RUN]
+  if string.sub(e.condition, 1, 6) == 'cancel' then
+    local idle = not run or redis.pcall('HGET', e.operation, 'left') == run
+    redis.pcall('HSET', e.operation, 'cancel', idle and 'idle' or run)
+    if not idle then flag('SADD', run) end
+  elseif known[CANCEL] and (e.effect or e.condition == 'begin') then
+    if run then flag('SREM', run) end
+    if not e.effect then flag('SADD', e.run) end
+  end
+end
+
 -- Keeps what an event changes that changes the operation's status, or whose it is.
 local function keep_change(e, id, known, own_topic)
   local is_new, begins, ends = not known[STATUS], e.condition == 'begin', e.effect == 'ends'
@@ -128,6 +155,7 @@ local function keep_change(e, id, known, own_topic)
   if e.status then set('status', e.status); set('updated', now) end
   if begins then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery or 0) end
   if ends then set('end', id) end
+  if e.effect == 'leaves' then set('left', known[RUN] or '') end
   redis.pcall('HSET', e.operation, unpack(state))
   if ends then
     redis.pcall('EXPIRE', e.operation, state_ttl_s)
@@ -141,6 +169,7 @@ local function keep_change(e, id, known, own_topic)
     for i = 2, #e.topics do index(e.topics[i], id, e) end
   end
   keep_lease(e, known[RUN])
+  keep_cancel(e, known)
 end
 
 -- Quotes a text as tidings.events does: U+0085, U+2028 and U+2029 break lines for some readers.
@@ -151,14 +180,15 @@ local function quoted(text)
   return (string.gsub(json, '\226\128\169', '\\u2029'))
 end
 
--- Gives the id under which the event was stored, or false and why it was not.
+-- Gives the id under which the event was stored, or false and why it was not; and whether its run is to end.
 local function store(e)
   local topics = e.topics
   e.id = string.sub(topics[1], OWN_TOPIC_ID)
   e.operation = namespace .. 'op:' .. e.id
-  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt')
+  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel')
   local refused = refusal(e, known)
-  if refused then return false, refused end
+  local asked = known[CANCEL] and (e.condition == 'own' or e.condition == 'begin')
+  if refused then return false, refused, asked end
   if e.type == 'status' and known[STATUS] then
     e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known[STATUS]) .. '}'
   end
@@ -176,7 +206,7 @@ local function store(e)
   else
     redis.pcall('HSET', e.operation, 'last', id, 'e:' .. e.type, e.data)
   end
-  return id
+  return id, nil, asked
 end
 
 local outcomes, newest, renews = {}, false, is_new_reporter or beat ~= ''
@@ -184,7 +214,7 @@ for i, e in ipairs(events) do
   local number = first + i - 1
   local outcome = 'dup'
   if number > seen then
-    local ok, id, refused = pcall(store, e)
+    local ok, id, refused, asked = pcall(store, e)
     if not ok then
       outcomes[i] = 'error ' .. (type(id) == 'table' and id.err or tostring(id))
       break
@@ -197,7 +227,7 @@ for i, e in ipairs(events) do
       break
     end
     newest = id or newest
-    outcome = id or refused
+    outcome = asked and (id or refused) .. ' cancel' or id or refused
     seen = number
     renews = renews or e.type ~= 'progress'
   end
@@ -212,6 +242,11 @@ end
 if #outcomes > 0 then redis.pcall('HSET', counter, 'n', string.format('%.0f', seen)) end
 -- A beat alone may raise: whoever beats must learn that it was not taken.
 if beat ~= '' then (#outcomes > 0 and redis.pcall or redis.call)('HSET', counter, 'beat', beat) end
+if #events == 0 then
+  for _, run in ipairs(redis.pcall('SMEMBERS', namespace .. 'c:' .. string.sub(counter, #namespace + 3))) do
+    outcomes[#outcomes + 1] = 'cancel ' .. run
+  end
+end
 -- Progress does not renew it: whoever reports progress also beats (tidings/lease.py).
 if renews then redis.pcall('EXPIRE', counter, REPORTER_TTL_S) end
 if newest then redis.pcall('PUBLISH', namespace .. 'live', newest) end

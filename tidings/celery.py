@@ -4,26 +4,34 @@ First stage of the flow for Celery projects: takes what Celery tells about tasks
 queued → running → succeeded | failed | cancelled and exactly one terminal event to the
 reporter. The authority on an end is ``task_postrun`` in the process that ran the task; what
 never gets there (a lost child, a hard time limit, a revoked message) is told by the worker's
-parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery.
+parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery; of a task that
+met its cancelling it stores REVOKED.
 """
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Mapping
 from contextvars import Token
 from typing import Any, Final, NamedTuple
 
-from celery import Celery, Task, current_app, signals
-from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
+from celery import Celery, Task, current_app, signals, states
+from celery.exceptions import (
+    Ignore,
+    SoftTimeLimitExceeded,
+    TaskRevokedError,
+    TimeLimitExceeded,
+    WorkerLostError,
+)
 from kombu.exceptions import OperationalError
 
 from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
-from tidings.errors import DispatchFailed, InvalidValue
+from tidings.errors import Cancelled, DispatchFailed, InvalidValue
 from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Status
 from tidings.lost import WORKER_LOST, ending, lost_attempt
-from tidings.operation import Operation, new_id
+from tidings.operation import CANCELLED_MESSAGE, Operation, new_id
 from tidings.process import FLUSH_S, configure, this_process
 from tidings.record import ANY, ATTEMPT, NEW, Record
 from tidings.settings import Settings
@@ -33,6 +41,13 @@ HEADER: Final = "tidings"
 """The message header that carries an operation's kind and place; it survives retries."""
 _HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.accumulate", "celery.backend_cleanup"})
 _SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
+
+
+logger = logging.getLogger(__name__)
+
+
+class TaskCancelled(Cancelled, Ignore):
+    """`Cancelled` in a task: Celery retries it by no rule, and calls no errback."""
 
 
 class _Running(NamedTuple):
@@ -98,6 +113,17 @@ def dispatch(
     return descriptor
 
 
+def revoke(app: Celery, task_id: str) -> None:
+    """Have the workers that are up drop the task when its turn comes. Waits for the broker, some seconds.
+
+    Never raises on the broker's account: a task that begins all the same hears of its cancelling itself.
+    """
+    try:
+        app.control.revoke(task_id)
+    except (OperationalError, OSError) as error:
+        logger.warning("task %s was not revoked: %s", task_id, error)
+
+
 def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
     headers = headers or {}
     if sender in _hidden or not headers.get("id"):
@@ -116,11 +142,13 @@ def _on_start(task_id: str, task: Task[Any, Any], **_: Any) -> None:
     if task.name in _hidden:
         return
     descriptor = _descriptor(task_id, task.name, getattr(task.request, HEADER, None))
-    operation = Operation.of(descriptor, task.request.retries + 1, _redelivery_s(task)).start()
+    operation = Operation.of(descriptor, task.request.retries + 1, _redelivery_s(task))
+    operation.cancelled_error = TaskCancelled
+    operation.start()
     _running.setdefault(task_id, []).append(_Running(operation, activate(operation)))
 
 
-def _on_end(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
+def _on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, **_: Any) -> None:
     stack = _running.get(task_id)
     if not stack:
         return
@@ -133,6 +161,9 @@ def _on_end(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
             operation.complete(retval)
         case "RETRY":
             operation.leave(RETRYING, {"reason": str(retval)})
+        case "IGNORED" if isinstance(retval, Cancelled):
+            operation.error(CANCELLED, CANCELLED_MESSAGE)
+            _store_revoked(task, task_id)
         case "IGNORED":
             operation.complete({"ignored": True})
         case "REJECTED":
@@ -141,6 +172,18 @@ def _on_end(task_id: str, retval: Any, state: str | None, **_: Any) -> None:
             operation.abandon()
         case _:
             operation.error(*_failure(retval))
+
+
+def _store_revoked(task: Task[Any, Any], task_id: str) -> None:
+    """Store what Celery has for a cancelled task, for it and what was to follow: nobody's ``get`` hangs."""
+    task.backend.mark_as_failure(
+        task_id,
+        TaskRevokedError("cancelled"),
+        request=task.request,
+        store_result=not (task.ignore_result or task.request.ignore_result or task.request.is_eager),
+        call_errbacks=False,
+        state=states.REVOKED,
+    )
 
 
 def _on_failure(task_id: str | None, exception: BaseException, sender: Any = None, **_: Any) -> None:

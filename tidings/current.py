@@ -52,6 +52,15 @@ def report_warning(code: str, message: str, details: object = None) -> None:
         operation.warning(code, message, details)
 
 
+def check_cancelled() -> None:
+    """Raise Cancelled if somebody asked for the current operation to be cancelled (see Operation)."""
+    operation = _current.get()
+    if operation is None:
+        _say_nowhere("check_cancelled")
+    else:
+        operation.check_cancelled()
+
+
 def track(
     items: Iterable[T],
     total: float | None = None,
@@ -61,7 +70,8 @@ def track(
 ) -> Iterator[T]:
     """Yield *items* and report how many are done, out of *total* (default: their length, if they have one).
 
-    An item counts as done when the next one is asked for.
+    An item counts as done when the next one is asked for. Where the operation is to be cancelled, Cancelled
+    is raised in the place of the next one.
     """
     if total is None:
         length = length_hint(items, -1)
@@ -69,6 +79,9 @@ def track(
     report = operation.progress if operation is not None else report_progress
     report(0, total, message)
     for done, item in enumerate(items, start=1):
+        worked_for = operation or _current.get()
+        if worked_for is not None:
+            worked_for.check_cancelled()
         yield item
         report(done, total, message)
 

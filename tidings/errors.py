@@ -5,6 +5,7 @@
     TidingsError
     ├── SettingsError      the environment asks for something impossible; lists every problem
     ├── InvalidValue       one value is wrong; names the field and what is allowed
+    ├── Cancelled          somebody asked for the operation to be cancelled; let it pass
     ├── DispatchFailed     the broker did not take a task; nothing will run
     ├── HistoryChanged     the log opened another era while it was read; start over
     ├── LogUnavailable     Redis did not do what was asked; trying again may help
@@ -39,6 +40,21 @@ class InvalidValue(TidingsError, ValueError):
         super().__init__(f"{field} must be {allowed}{shown}")
         self.field = field
         self.allowed = allowed
+
+
+class Cancelled(TidingsError):
+    """Somebody asked for the operation to be cancelled: raised in its own code, by `check_cancelled`.
+
+    Let it pass after cleaning up. Who catches it is met with it again at the next check; a task that
+    returns all the same has succeeded.
+    """
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(f"operation {operation_id} was asked to be cancelled")
+        self.operation_id = operation_id
+
+    def __reduce__(self) -> tuple[type["Cancelled"], tuple[str]]:
+        return type(self), (self.operation_id,)
 
 
 class DispatchFailed(TidingsError):

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from tidings.errors import LogUnavailable
-from tidings.log import Log
+from tidings.log import CANCEL, Log
 from tidings.record import Record
 from tidings.writer import Writer
 
@@ -34,6 +34,9 @@ class Held(Protocol):
 
     def stalled(self, after_s: float) -> Record | None:
         """Give, once per silence, the warning that nothing was said for *after_s*."""
+
+    def heed_cancel(self) -> None:
+        """Hear that somebody asked for it to be cancelled. Called again and again, by any thread."""
 
     def lost(self) -> list[Record]:
         """Give what ends this attempt, if nobody has ended it better."""
@@ -72,6 +75,12 @@ class Lease:
         self._held.pop(operation.run, None)
         self._abandoned.pop(operation.run, None)
 
+    def cancel(self, run: str) -> None:
+        """Tell the operation of that *run* that it is to be cancelled; no matter if it is over."""
+        operation = self._held.get(run)
+        if operation is not None:
+            operation.heed_cancel()
+
     def abandon(self, operation: Held) -> None:
         """Let go of *operation* that was left without an end: lost, unless it is ended within a beat.
 
@@ -99,7 +108,9 @@ class Lease:
     def _beat(self, log: Log, writer: Writer) -> None:
         if not self._held and self._is_idle():
             return
-        log.append(self._reporter_id, 0, [], str(next(self._beats)))
+        for outcome in log.append(self._reporter_id, 0, [], str(next(self._beats))):
+            if outcome.code == CANCEL:
+                self.cancel(outcome.message)
         for operation in list(self._held.values()):
             records = self._said_of(operation)
             if records:

@@ -19,9 +19,10 @@ t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   appen
                                                                                                history_ttl_s
                                                                                                after its end
 op:<id>       hash     about (descriptor), status, run, attempt,           append    append,   running_ttl_s;
-                       redelivery (s); created, updated (ms, for people);            state,    state_ttl_s
-                       born, last, end (ids); ``e:<type>`` = latest JSON             watch,    after its end
-                       of that type                                                  runs
+                       redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
+                       (the run asked to, or idle); created, updated (ms,            watch,    after its end
+                       for people); born, last, end (ids); ``e:<type>`` =            runs
+                       latest JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
 r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h after a
@@ -29,6 +30,8 @@ r:<reporter>  hash     n = number of its last event seen, beat             appen
                                                                                                is no progress
 running       zset     ``<reporter> <operation>`` of each running one,     append,   watch,    never
                        by name                                             runs      runs
+c:<reporter>  set      its runs that were asked to cancel, until they      append    append    running_ttl_s
+                       end
 due           zset     operations that another attempt must begin, by      append,   append,   never
                        ``watched`` when it is too late                     watch     watch
 watched       string   ms that web processes have watched: the clock of    watch     append,   never
@@ -73,6 +76,7 @@ PAGE_RUNS: Final = 100
 """Runs of a silent reporter, or operations past their deadline, per read: some 0.3 ms of Redis (measured)."""
 _ERA_TRIES: Final = 3
 _RANDOM_BITS: Final = 20
+CANCEL: Final = "cancel"
 RUN_ID_CHARS: Final = 40
 """Of a server's life: its process. What follows is its replication history, which may change in it."""
 MOVED: Final = (
@@ -97,7 +101,8 @@ class Mark(NamedTuple):
 class Outcome(NamedTuple):
     """What became of one record: ``stored`` with its place, or the reason it was refused.
 
-    ``code``: stored, dup, over, late, stale, unknown, alive, error (see append.lua).
+    ``code``: stored, dup, over, late, stale, unknown, alive, asked, error (see append.lua). ``message`` is
+    `CANCEL` where the record's run is to end. A beat has an outcome ``cancel`` for each run that is.
     """
 
     code: str
@@ -509,9 +514,9 @@ def _answers(replies: list[Any]) -> list[Any]:
 
 
 def _outcome(word: str) -> Outcome:
-    if word[0].isdigit():
-        return Outcome("stored", Cursor.from_stream(word.encode()))
     code, _, message = word.partition(" ")
+    if word[0].isdigit():
+        return Outcome("stored", Cursor.from_stream(code.encode()), message)
     return Outcome(code, message=message)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
-from tidings.errors import InvalidValue
+from tidings.errors import Cancelled, InvalidValue
 from tidings.events import (
     CANCELLED,
     FAILED,
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _RESERVED: Final = FINAL_STATUSES | {QUEUED}
 STALLED: Final = "stalled"
+CANCELLED_MESSAGE: Final = "The operation was cancelled."
 
 
 class Operation:
@@ -54,8 +55,9 @@ class Operation:
     descriptor: Descriptor
 
     __slots__ = (
-        "__weakref__", "_is_stalled", "_latest", "_not_before", "_over", "_reporter", "_said_at",
-        "_scheduled", "_started_at", "_strict", "_token", "attempt", "descriptor", "redelivery_s", "run",
+        "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_reporter",
+        "_said_at", "_scheduled", "_started_at", "_strict", "_token", "attempt", "cancelled_error",
+        "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -114,7 +116,8 @@ class Operation:
         self._not_before = 0.0
         self._over = False
         self._started_at = self._said_at = time.monotonic()
-        self._is_stalled = False
+        self._is_stalled = self._is_cancelling = False
+        self.cancelled_error = Cancelled
         self._token: Token[Operation | None] | None = None
 
     @property
@@ -154,6 +157,23 @@ class Operation:
             return
         self._scheduled = self._reporter.id
         self._reporter.schedule(self, self._not_before)
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether somebody has asked for it to be cancelled, as far as this process has heard."""
+        return self._is_cancelling
+
+    def check_cancelled(self) -> None:
+        """Raise Cancelled if somebody has asked for that. Never blocks; reads an attribute.
+
+        The process hears of it with the answer to its next event of the operation, or to its next beat (3 s).
+        """
+        if self._is_cancelling:
+            raise self.cancelled_error(self.id)
+
+    def heed_cancel(self) -> None:
+        """Have `check_cancelled` raise from now on: the reporter's and the lease's turn."""
+        self._is_cancelling = True
 
     def status(self, status: str, details: object = None) -> None:
         """Enter a phase of the work, in your own words (at most 100 characters). Never blocks.
@@ -286,6 +306,8 @@ class Operation:
             return
         if error is None:
             self.complete()
+        elif isinstance(error, Cancelled):
+            self.error(CANCELLED, CANCELLED_MESSAGE)
         else:
             self.error(FAILED, str(error) or type(error).__name__, {"exception": type(error).__name__})
 

@@ -25,6 +25,14 @@ ATTEMPT: Final = "attempt"
 DUE: Final = "due"
 """From anybody, if an attempt was to begin and none has within its time."""
 
+IDLE: Final = "idle"
+"""From who asked for the cancelling just now, if no run works on the operation that could meet it."""
+
+
+def cancel(attempt: int | None) -> str:
+    """Give the condition that nobody has asked for it yet, and that *attempt* is the one, if one is named."""
+    return "cancel" if attempt is None else f"cancel:{attempt}"
+
 
 def lost(seen: str) -> str:
     """Give the condition that nothing was heard from the run's reporter since *seen*, ``<n>:<beat>``."""

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 from tidings.backoff import Backoff
 from tidings.errors import LogUnavailable
 from tidings.lease import Lease
-from tidings.log import Log, Outcome
+from tidings.log import CANCEL, Log, Outcome
 from tidings.record import NEW, OWN, Record
 
 BATCH_RECORDS: Final = 64
@@ -285,6 +285,8 @@ class Reporter:
 
     def _was_forgotten(self, record: Record, outcome: Outcome) -> bool:
         """Tell whether the log lost or gave up the operation of a living run; say what else it refused."""
+        if outcome.message == CANCEL:
+            self.lease.cancel(record.run)
         if outcome.code == "unknown" and record.condition == OWN:
             return True
         if outcome.code not in {"stored", "dup"} and record.condition != NEW:

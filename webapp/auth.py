@@ -19,6 +19,11 @@ def install(app: Flask, settings: ServiceSettings) -> None:
     app.before_request(lambda: refusal(settings, request.endpoint))
 
 
+def asker() -> str:
+    """Name whoever sends this request, as events may show it: nobody is known without tokens."""
+    return "anonymous"
+
+
 def refusal(settings: ServiceSettings, endpoint: str | None) -> Response | None:
     """Refuse a request for *endpoint*, or not. The one rule, whichever way a request comes in."""
     if settings.auth == "open" or endpoint in PUBLIC_ENDPOINTS:

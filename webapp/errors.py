@@ -23,6 +23,14 @@ class NotFound(Exception):
         super().__init__(f"there is no {what}")
 
 
+class Conflict(Exception):
+    """What is asked for does not go with how things stand; *more* are members of the problem."""
+
+    def __init__(self, detail: str, **more: object) -> None:
+        super().__init__(detail)
+        self.more = more
+
+
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """Make a problem document; *more* are its extension members, such as ``field`` and ``allowed``."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
@@ -33,6 +41,7 @@ def install(app: Flask, max_body_bytes: int) -> None:
     """Have *app* answer every error with a problem document."""
     app.register_error_handler(InvalidValue, _invalid)
     app.register_error_handler(NotFound, _not_found)
+    app.register_error_handler(Conflict, _conflict)
     app.register_error_handler(LogUnavailable, _unavailable)
     app.register_error_handler(DispatchFailed, _unavailable)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _too_large(max_body_bytes))
@@ -46,6 +55,10 @@ def _invalid(error: InvalidValue) -> Response:
 
 def _not_found(error: NotFound) -> Response:
     return problem(404, "Not Found", str(error))
+
+
+def _conflict(error: Conflict) -> Response:
+    return problem(409, "Conflict", str(error), **error.more)
 
 
 def _unavailable(error: Exception) -> Response:

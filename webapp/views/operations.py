@@ -1,27 +1,32 @@
 """Operations as JSON: what there is, one by one, its history, and starting a new one."""
 
 from itertools import islice
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from flask import Blueprint, Response, request
-from msgspec import UNSET, DecodeError, Struct, UnsetType, json
+from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, json
 from werkzeug.exceptions import RequestEntityTooLarge
 
 import tidings.celery
 from tasks.catalog import kind_named
+from tidings.cancel import cancelling
 from tidings.checking import check
 from tidings.cursor import Cursor
-from tidings.errors import InvalidValue
-from tidings.events import QUEUED
+from tidings.errors import InvalidValue, LogUnavailable
+from tidings.events import CANCELLED, CANCELLING, QUEUED
 from tidings.log import Log
 from tidings.replay import MAX_STATES, Opening, from_the_beginning, resume
 from tidings.topics import Filter, check_identifier
+from tidings.values import MAX_MESSAGE_CHARS
+from webapp.auth import asker
 from webapp.documents import event_document, events_url, operation_document
-from webapp.errors import NotFound
+from webapp.errors import Conflict, NotFound
 from webapp.query import read_cursor, read_filter, read_limit, read_words
 from webapp.service import service
 
 DEFAULT_LIMIT: Final = 100
+
+T = TypeVar("T", bound=Struct)
 
 blueprint = Blueprint("operations", __name__, url_prefix="/api/operations")
 
@@ -32,6 +37,13 @@ class StartRequest(Struct, forbid_unknown_fields=True):
     kind: Any
     params: Any = {}
     id: str | UnsetType = UNSET
+
+
+class CancelRequest(Struct, forbid_unknown_fields=True):
+    """What a POST to cancel may say: why, and which attempt it means."""
+
+    reason: Annotated[str, Meta(max_length=MAX_MESSAGE_CHARS)] | None = None
+    attempt: Annotated[int, Meta(ge=1)] | None = None
 
 
 @blueprint.get("")
@@ -98,7 +110,7 @@ def list_events(operation_id: str) -> Response:
 @blueprint.post("")
 def start_operation() -> Response:
     """Start an operation of one of our kinds; refused before anything is queued if anything is wrong."""
-    asked = _read_body()
+    asked = _read_body(StartRequest)
     kind = kind_named(asked.kind)
     kwargs = kind.check(asked.params)
     started = tidings.celery.dispatch(
@@ -109,12 +121,46 @@ def start_operation() -> Response:
     return _json(body, 202, Location=f"/api/operations/{started.id}")
 
 
+@blueprint.post("/<operation_id>/cancel")
+def cancel_operation(operation_id: str) -> Response:
+    """Ask for an operation to be cancelled; it ends at once if it waits for its turn.
+
+    Asking again changes nothing. Refused if it is over, or if another attempt than the one named is at it.
+    """
+    here = service()
+    asked = _read_body(CancelRequest)
+    check_identifier("id", operation_id)
+    state = here.log.operation(operation_id)
+    if state is None:
+        raise NotFound(f"operation {operation_id}")
+    records = cancelling(state, asker(), reason=asked.reason, attempt=asked.attempt)
+    codes = [outcome.code for outcome in here.process.writer.append_all(records)]
+    match codes[0]:
+        case "over":
+            raise Conflict(f"operation {operation_id} is over", operationStatus=_status(operation_id))
+        case "stale":
+            raise Conflict(f"operation {operation_id} is at another attempt", field="attempt")
+        case "unknown":
+            raise NotFound(f"operation {operation_id}")
+    if "error" in codes:
+        raise LogUnavailable("the cancelling could not be appended")
+    if codes[0] != "asked":
+        tidings.celery.revoke(here.producer, operation_id)
+    status = CANCELLED if codes[-1] == "stored" else CANCELLING
+    return _json({"operationId": operation_id, "status": status, "eventsUrl": events_url(operation_id)}, 202)
+
+
+def _status(operation_id: str) -> str:
+    state = service().log.operation(operation_id)
+    return state.status if state else ""
+
+
 def _history(log: Log, wanted: Filter, after: Cursor | None) -> Opening:
     mark = log.hello()
     return from_the_beginning(log, wanted, mark) if after is None else resume(log, wanted, after, mark)
 
 
-def _read_body() -> StartRequest:
+def _read_body(struct: type[T]) -> T:
     """Read the request's JSON. Raises: InvalidValue naming the field, RequestEntityTooLarge."""
     if request.mimetype != "application/json":
         raise InvalidValue("Content-Type", "application/json", request.mimetype)
@@ -122,7 +168,7 @@ def _read_body() -> StartRequest:
     if len(data) > service().settings.max_body_bytes:  # a chunked one: its length was not known before
         raise RequestEntityTooLarge
     try:
-        return check(json.decode(data), StartRequest)
+        return check(json.decode(data), struct)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidValue("body", f"JSON ({error})") from error
 
