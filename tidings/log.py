@@ -43,6 +43,8 @@ The scripts and the reasons for their order are hello.lua, append.lua, state.lua
 runs.lua and LOG.md.
 """
 
+import email.parser  # noqa: F401 - redis-py needs these two at its first connection, which is made in a thread:
+import encodings.idna  # noqa: F401 - a child forked meanwhile would have half of them, and for ever
 import logging
 import random
 from collections.abc import Iterable, Iterator, Sequence

@@ -179,5 +179,5 @@ def outcome_of(word: bytes) -> Outcome:
     """Read one word of the append script's answer."""
     text = word.decode()
     if text[0].isdigit():
-        return Outcome("stored", Cursor.from_stream(word))
+        return Outcome("stored", Cursor.from_stream(word.partition(b" ")[0]))
     return Outcome(text.partition(" ")[0])
