@@ -8,7 +8,9 @@
 --       11 the events, a MessagePack array of maps; what is not said of one is not in its map:
 --       condition, topics (the operation's own first), type, data (JSON), run, attempt,
 --       status (what the operation's becomes; with every 'new' and 'begin'), effect (ends | leaves),
---       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s)
+--       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s),
+--       took (s; of an attempt that ends or leaves, else counted here), past (its task; with silence,
+--       in s, where the run is to be kept for those that follow)
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's
@@ -33,6 +35,7 @@ local events = cmsgpack.unpack(ARGV[11])
 local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
 local REPORTER_TTL_S = 86400
 local ENDED, STATUS, RUN, ATTEMPT, CANCEL = 1, 2, 3, 4, 5 -- of what is known of an operation
+local PAST_RUNS, PAST_TASKS, PAST_TTL_S = 50, 1000, 30 * 86400
 local OWN_TOPIC_ID = #'operations:' + 1
 
 if redis.call('HGET', meta, 'tok') ~= token then return { 'era' } end
@@ -144,6 +147,33 @@ local function keep_cancel(e, known)
   end
 end
 
+-- Adds to an end how long the attempt took and the operation had waited, and keeps the first with its state.
+local function add_times(e, known)
+  local kept = redis.call('HMGET', e.operation, 'began', 'waited', 'created')
+  local took_ms = e.took and e.took * 1000 or kept[1] and math.max(0, now_ms() - kept[1])
+  local waited_ms = kept[2] or not known[ATTEMPT] and kept[3] and math.max(0, now_ms() - kept[3])
+  local function add(name, ms) e.data = string.sub(e.data, 1, -2) .. string.format(',"%s":%.12g}', name, ms / 1000) end
+  if took_ms then
+    add('durationSeconds', took_ms)
+    e.took_ms = string.format('%.0f', took_ms)
+  end
+  if waited_ms and e.effect == 'ends' then add('waitedSeconds', waited_ms) end
+end
+
+-- Keeps how long a run took that went well, and its longest silence: the latest of each task, of the latest tasks.
+local function keep_past(e, id)
+  local tasks, key = namespace .. 'past', namespace .. 'past:' .. e.past
+  redis.pcall('LPUSH', key, e.took .. ' ' .. e.silence)
+  redis.pcall('LTRIM', key, 0, PAST_RUNS - 1)
+  redis.pcall('EXPIRE', key, PAST_TTL_S)
+  redis.pcall('ZADD', tasks, string.format('%.0f', tonumber(era) + n_of(id)), e.past)
+  redis.pcall('EXPIRE', tasks, PAST_TTL_S)
+  local kept = redis.pcall('ZCARD', tasks)
+  if type(kept) == 'number' and kept > PAST_TASKS then
+    redis.pcall('DEL', namespace .. 'past:' .. redis.pcall('ZPOPMIN', tasks)[1])
+  end
+end
+
 -- Keeps what an event changes that changes the operation's status, or whose it is.
 local function keep_change(e, id, known, own_topic)
   local is_new, begins, ends = not known[STATUS], e.condition == 'begin', e.effect == 'ends'
@@ -154,6 +184,12 @@ local function keep_change(e, id, known, own_topic)
   if is_new or begins then set('about', e.about) end
   if e.status then set('status', e.status); set('updated', now) end
   if begins then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery or 0) end
+  if begins then set('began', now) end
+  if begins and known[STATUS] and not known[ATTEMPT] then
+    local created = tonumber(redis.pcall('HGET', e.operation, 'created') or nil)
+    if created then set('waited', string.format('%.0f', math.max(0, now - created))) end
+  end
+  if e.took_ms then set('took', e.took_ms) end
   if ends then set('end', id) end
   if e.effect == 'leaves' then set('left', known[RUN] or '') end
   redis.pcall('HSET', e.operation, unpack(state))
@@ -170,6 +206,8 @@ local function keep_change(e, id, known, own_topic)
   end
   keep_lease(e, known[RUN])
   keep_cancel(e, known)
+  if e.effect == 'leaves' then redis.pcall('HDEL', e.operation, 'began') end
+  if e.past then keep_past(e, id) end
 end
 
 -- Quotes a text as tidings.events does: U+0085, U+2028 and U+2029 break lines for some readers.
@@ -192,6 +230,7 @@ local function store(e)
   if e.type == 'status' and known[STATUS] then
     e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known[STATUS]) .. '}'
   end
+  if e.effect then add_times(e, known) end
   local id = redis.call('XADD', log, next_id, 'k', table.concat(topics, ' '), 't', e.type, 'd', e.data)
   if id == genesis_id then -- the log was evicted under a living era: its ids must not be used twice (B3)
     redis.call('DEL', log)

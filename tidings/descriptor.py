@@ -3,11 +3,13 @@
 Written once to the log when the operation is announced, and carried by its events. Pure.
 """
 
-from typing import Self
+from typing import Final, Self
 
 from msgspec import UNSET, Struct, UnsetType, json
 
 from tidings.topics import check_identifier
+
+_MAX_TASK_CHARS: Final = 200
 
 
 class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -65,6 +67,11 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     def encode(self) -> bytes:
         """Write the descriptor as JSON."""
         return json.encode(self)
+
+    @property
+    def task(self) -> str:
+        """What it has in common with the runs before it: its name, or its kind. At most 200 characters."""
+        return (self.name or self.kind)[:_MAX_TASK_CHARS]
 
     @property
     def topics(self) -> tuple[str, ...]:

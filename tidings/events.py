@@ -15,6 +15,7 @@ from tidings.topics import IDENTIFIER_PATTERN
 Identifier = Annotated[str, Meta(pattern=IDENTIFIER_PATTERN)]
 Timestamp = Annotated[str, Meta(description="UTC, milliseconds: 2026-11-22T09:10:00.123Z")]
 Count = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
+Seconds = Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)]
 Percentage = Annotated[int, Meta(ge=0, le=100)] | Annotated[float, Meta(ge=0, le=100)]
 
 QUEUED: Final = "queued"
@@ -41,22 +42,34 @@ class Event(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=Tru
 
 
 class Progress(Event, frozen=True, kw_only=True):
-    """How far the operation is. ``total`` and ``percentage`` are null while the total is unknown."""
+    """How far the operation is. ``total`` and ``percentage`` are null while the total is unknown.
+
+    ``rate`` is in units a second; the end is likely to be ``eta_low`` to ``eta_high`` seconds away. Absent
+    where not known (tidings/estimate.py).
+    """
 
     type: ClassVar[str] = "progress"
     current: Count
     total: Count | None
     percentage: Percentage | None
     message: str | UnsetType = UNSET
+    rate: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    eta_seconds: Seconds | UnsetType = UNSET
+    eta_low: Seconds | UnsetType = UNSET
+    eta_high: Seconds | UnsetType = UNSET
 
 
 class Status(Event, frozen=True, kw_only=True):
-    """The operation entered a phase. The log adds ``previousStatus``: only it knows the order."""
+    """The operation entered a phase. The log adds ``previousStatus``: only it knows the order.
+
+    It adds ``durationSeconds`` where the attempt is given up (``retrying``): how long that took.
+    """
 
     type: ClassVar[str] = "status"
     status: str
     previous_status: str | UnsetType = UNSET
     details: Any = UNSET
+    duration_seconds: Seconds | UnsetType = UNSET
 
 
 class Warning(Event, frozen=True, kw_only=True):  # noqa: A001 - the name that the wire has for it
@@ -69,7 +82,7 @@ class Warning(Event, frozen=True, kw_only=True):  # noqa: A001 - the name that t
 
 
 class Error(Event, frozen=True, kw_only=True):
-    """Something failed; with ``terminal`` it ended the operation, and nothing follows."""
+    """Something failed; with ``terminal`` it ended the operation, nothing follows, and the log adds times."""
 
     type: ClassVar[str] = "error"
     code: str
@@ -77,14 +90,21 @@ class Error(Event, frozen=True, kw_only=True):
     details: Any = UNSET
     retryable: bool | UnsetType = UNSET
     terminal: bool = False
+    duration_seconds: Seconds | UnsetType = UNSET
+    waited_seconds: Seconds | UnsetType = UNSET
 
 
 class Complete(Event, frozen=True, kw_only=True):
-    """The operation succeeded; nothing follows. ``durationMs`` runs from its first attempt's start."""
+    """The operation succeeded; nothing follows.
+
+    The log adds the times of an end: ``durationSeconds`` is how long its last attempt took, ``waitedSeconds``
+    how long it was queued before the first.
+    """
 
     type: ClassVar[str] = "complete"
     result: Any = UNSET
-    duration_ms: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    duration_seconds: Seconds | UnsetType = UNSET
+    waited_seconds: Seconds | UnsetType = UNSET
 
 
 TYPES: Final[dict[str, type[Event]]] = {

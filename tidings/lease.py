@@ -1,7 +1,8 @@
 """The sign of life of a process that works on operations: a beat, from a thread that nothing holds up.
 
 Beside the reporter: takes the operations that run in this process, gives the log a beat while
-there are any. Web processes watch the beats; what falls silent is lost (webapp/leases.py). Also
+there are any. Web processes watch the beats; what falls silent is lost (webapp/leases.py). In
+passing it reads what past runs of the same tasks took, for which no other thread here may wait. Also
 says what only this process can know: that an operation is silent while its process lives, and
 that one was left without an end. It does not send events; the reporter does.
 """
@@ -16,6 +17,7 @@ from typing import Any, Final, Protocol, cast
 
 from tidings.errors import LogUnavailable
 from tidings.log import CANCEL, Log
+from tidings.past import Pasts
 from tidings.record import Record
 from tidings.writer import Writer
 
@@ -32,8 +34,12 @@ class Held(Protocol):
 
     run: str
 
+    @property
+    def task(self) -> str:
+        """What it has in common with the runs before it."""
+
     def stalled(self, after_s: float) -> Record | None:
-        """Give, once per silence, the warning that nothing was said for *after_s*."""
+        """Give, once per silence, the warning that it is longer than *after_s* and than usual."""
 
     def heed_cancel(self) -> None:
         """Hear that somebody asked for it to be cancelled. Called again and again, by any thread."""
@@ -53,6 +59,7 @@ class Lease:
         self._log = log
         self.beat_s = lease_s / BEATS_PER_LEASE
         self._stalled_s = stalled_s
+        self.pasts = Pasts()
         self.start_anew("", lambda: True)
 
     def start_anew(self, reporter_id: str, is_idle: Callable[[], bool]) -> None:
@@ -111,7 +118,9 @@ class Lease:
         for outcome in log.append(self._reporter_id, 0, [], str(next(self._beats))):
             if outcome.code == CANCEL:
                 self.cancel(outcome.message)
-        for operation in list(self._held.values()):
+        held = list(self._held.values())
+        self.pasts.refresh(log, {operation.task for operation in held})
+        for operation in held:
             records = self._said_of(operation)
             if records:
                 writer.append_all(records)

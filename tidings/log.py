@@ -20,9 +20,9 @@ t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   appen
                                                                                                after its end
 op:<id>       hash     about (descriptor), status, run, attempt,           append    append,   running_ttl_s;
                        redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
-                       (the run asked to, or idle); created, updated (ms,            watch,    after its end
-                       for people); born, last, end (ids); ``e:<type>`` =            runs
-                       latest JSON of that type
+                       (the run asked to, or idle); created, updated, began (of      watch,    after its end
+                       this attempt), waited, took (ms, for people); born, last,     runs
+                       end (ids); ``e:<type>`` = latest JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
 r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h after a
@@ -36,6 +36,10 @@ due           zset     operations that another attempt must begin, by      appen
                        ``watched`` when it is too late                     watch     watch
 watched       string   ms that web processes have watched: the clock of    watch     append,   never
                        ``due``, which no clock's step can move                       watch
+past:<task>   list     seconds that a run took which went well, and of     append    past      30 days after
+                       its longest silence; the latest 50, if > 1 s                            the latest
+past          zset     the 1,000 tasks of which that is kept, by era + n   append    append    30 days after
+                       of the latest run's end                                                 the latest
 live          pub/sub  id of a batch's last entry: a wake-up, not data     append    feed
 ============  =======  ==================================================  ========  ========  ===============
 
@@ -46,6 +50,7 @@ runs.lua and LOG.md.
 import email.parser  # noqa: F401 - redis-py needs these two at its first connection, which is made in a thread:
 import encodings.idna  # noqa: F401 - a child forked meanwhile would have half of them, and for ever
 import logging
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -63,6 +68,7 @@ from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
 from tidings.entry import Entry
 from tidings.errors import InvalidValue, LogUnavailable
+from tidings.past import Took
 from tidings.record import BEGIN, NEW, Record
 from tidings.script import Script
 from tidings.settings import Settings
@@ -76,6 +82,8 @@ PAGE_LEASES: Final = 500
 """Reporters per look at the leases: some 1 ms of Redis (measured)."""
 PAGE_RUNS: Final = 100
 """Runs of a silent reporter, or operations past their deadline, per read: some 0.3 ms of Redis (measured)."""
+MIN_RUN_S: Final = 1.0
+"""Shorter runs are not kept for their successors: nobody asks how long they will take, and they are many."""
 _ERA_TRIES: Final = 3
 _RANDOM_BITS: Final = 20
 CANCEL: Final = "cancel"
@@ -114,7 +122,11 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OperationState:
-    """An operation as the log last saw it; ``events`` has the latest JSON of each type."""
+    """An operation as the log last saw it; ``events`` has the latest JSON of each type.
+
+    ``began_ms``: when its attempt began, if one runs or ended it; ``waited_ms``: how long it had been queued
+    when the first began; ``took_ms``: how long the attempt took that was the last to end.
+    """
 
     descriptor: Descriptor
     status: str
@@ -125,6 +137,9 @@ class OperationState:
     last: Cursor
     end: Cursor | None
     events: dict[str, bytes]
+    began_ms: int | None = None
+    waited_ms: int | None = None
+    took_ms: int | None = None
 
 
 class Run(NamedTuple):
@@ -347,6 +362,15 @@ class Log:
             for run, attempt, redelivery, about in found
         ]
 
+    def past(self, tasks: Iterable[str]) -> dict[str, list[Took]]:
+        """Read what past runs of each of *tasks* took, the latest first."""
+        names = list(tasks)
+        with self._translated(), self.redis.pipeline(transaction=False) as pipe:
+            for task in names:
+                pipe.lrange(self.key(f"past:{task}"), 0, -1)
+            found = _answers(pipe.execute(raise_on_error=False))
+        return {task: list(_runs_of(raw)) for task, raw in zip(names, found, strict=True)}
+
     def knows(self, topic: str) -> bool:
         """Tell whether anything is kept of *topic*."""
         keys = [self.key(f"t:{topic}"), self.key(f"i:{topic}")]
@@ -499,7 +523,20 @@ def _told(record: Record) -> dict[str, Any]:
         told["about"] = descriptor.encode().decode()
     if record.redelivery_s:
         told["redelivery"] = record.redelivery_s
+    if record.took_s is not None:
+        told["took"] = round(record.took_s, 3)
+        if record.event_type == "complete" and record.took_s >= MIN_RUN_S:
+            told["past"], told["silence"] = descriptor.task, round(record.silence_s, 3)
     return told
+
+
+def _runs_of(raw: Iterable[bytes]) -> Iterator[Took]:
+    """Read ``<took> <silence>`` in seconds; what somebody else wrote there is no run."""
+    for said in raw:
+        with suppress(ValueError):
+            took_s, silence_s = map(float, said.split())
+            if math.isfinite(took_s) and math.isfinite(silence_s):
+                yield took_s, silence_s
 
 
 def _answers(replies: list[Any]) -> list[Any]:
@@ -544,12 +581,18 @@ def _index(topic: str) -> str:
 def _state_of(flat: list[bytes]) -> OperationState:
     found = dict(zip(flat[::2], flat[1::2], strict=True))
     end = found.get(b"end")
+    began_ms, waited_ms, took_ms = (
+        int(found[name]) if name in found else None for name in (b"began", b"waited", b"took")
+    )
     return OperationState(
         descriptor=Descriptor.decode(found[b"about"]),
         status=found.get(b"status", b"").decode(),
         attempt=int(found.get(b"attempt", 1)),
         created_ms=int(found.get(b"created", 0)),
         updated_ms=int(found.get(b"updated", 0)),
+        began_ms=began_ms,
+        waited_ms=waited_ms,
+        took_ms=took_ms,
         born=Cursor.from_stream(found[b"born"]),
         last=Cursor.from_stream(found[b"last"]),
         end=Cursor.from_stream(end) if end else None,

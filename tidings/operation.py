@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
 from tidings.errors import Cancelled, InvalidValue
+from tidings.estimate import Pace
 from tidings.events import (
     CANCELLED,
     FAILED,
@@ -41,6 +42,8 @@ logger = logging.getLogger(__name__)
 _RESERVED: Final = FINAL_STATUSES | {QUEUED}
 STALLED: Final = "stalled"
 CANCELLED_MESSAGE: Final = "The operation was cancelled."
+STALLED_TIMES: Final = 3
+"""So many times the usual longest silence is more than chance; guessed."""
 
 
 class Operation:
@@ -55,9 +58,9 @@ class Operation:
     descriptor: Descriptor
 
     __slots__ = (
-        "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_reporter",
-        "_said_at", "_scheduled", "_started_at", "_strict", "_token", "attempt", "cancelled_error",
-        "descriptor", "redelivery_s", "run",
+        "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_pace",
+        "_reporter", "_said_at", "_scheduled", "_silence_s", "_started_at", "_strict", "_token", "attempt",
+        "cancelled_error", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -118,12 +121,19 @@ class Operation:
         self._started_at = self._said_at = time.monotonic()
         self._is_stalled = self._is_cancelling = False
         self.cancelled_error = Cancelled
+        self._silence_s = 0.0  # the longest of this attempt
+        self._pace = Pace()
         self._token: Token[Operation | None] | None = None
 
     @property
     def id(self) -> str:
         """The operation's id, as in its topic ``operations:<id>``."""
         return self.descriptor.id
+
+    @property
+    def task(self) -> str:
+        """What it has in common with the runs before it, from which the time left is estimated."""
+        return self.descriptor.task
 
     def start(self, details: object = None) -> Self:
         """Take the operation over: status ``running``. Never blocks.
@@ -213,7 +223,7 @@ class Operation:
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
         tidy = Tidy()
-        said: dict[str, Any] = {"duration_ms": int((time.monotonic() - self._started_at) * 1000)}
+        said: dict[str, Any] = {}
         if result is not None:
             said["result"] = tidy.json("result", result)
         self._end(SUCCEEDED, Complete, said)
@@ -251,7 +261,8 @@ class Operation:
         said: dict[str, Any] = {"status": status}
         if details is not None:
             said["details"] = tidy.json("details", details)
-        self._finish("leave", [self._record(Status, said)._replace(leaves=True, redelivery_s=0)])
+        record = self._record(Status, said)._replace(leaves=True, redelivery_s=0, took_s=self._took_s())
+        self._finish("leave", [record])
         self._heed(tidy)
 
     def flush(self, timeout_s: float) -> bool:
@@ -264,14 +275,18 @@ class Operation:
         self._reporter.lease.abandon(self)
 
     def stalled(self, after_s: float) -> Record | None:
-        """Give, once per silence, the warning that nothing was said for *after_s*: the lease's turn."""
+        """Give, once a silence, the warning that it outlasts *after_s* and what is usual: for the lease."""
         silent_s = time.monotonic() - self._said_at
-        if self._is_stalled or self._over or silent_s < after_s:
+        usual_s = self._reporter.lease.pasts.of(self.task).usual_silence_s
+        if self._is_stalled or self._over or silent_s < max(after_s, STALLED_TIMES * (usual_s or 0)):
             return None
-        message = f"Nothing was heard of it for {silent_s:.0f} s; the process that runs it is alive."
-        record = self._record(Warning, {"code": STALLED, "message": message})
         self._is_stalled = True
-        return record
+        message = f"Nothing was heard of it for {silent_s:.0f} s; the process that runs it is alive."
+        details = {"silentSeconds": round(silent_s, 1)}
+        if usual_s is not None:
+            message += f" Usually its silences last at most {usual_s:.1f} s."
+            details["usualSeconds"] = round(usual_s, 1)
+        return self._unheard(Warning, {"code": STALLED, "message": message, "details": details})
 
     def lost(self) -> list[Record]:
         """Give what ends an attempt that was abandoned: the lease's turn."""
@@ -289,7 +304,14 @@ class Operation:
         self._not_before = time.monotonic() + self._reporter.interval_s
         event, tidy = self._progress_event(*latest)
         _log_once(tidy)
-        return self._record(Progress, event)
+        return self._record(Progress, event | self._estimate(event["current"], event["total"]))
+
+    def _estimate(self, current: float, total: float | None) -> dict[str, Any]:
+        """Say how fast it goes and when it will be done, as far as that is known: for what really leaves."""
+        elapsed_s = time.monotonic() - self._started_at
+        self._pace.hear(elapsed_s, current)
+        past = self._reporter.lease.pasts.of(self.task)
+        return self._pace.estimate(elapsed_s, total, past.durations_s).told()
 
     def __enter__(self) -> Self:
         self.start()
@@ -329,8 +351,11 @@ class Operation:
         self._reporter.put([self._record(event, said)])
 
     def _end(self, status: str, event: type[Event], said: dict[str, Any]) -> None:
-        last = [self._record(Status, {"status": status}), self._record(event, said)]
-        self._finish(event.type, last)
+        phase, end = self._record(Status, {"status": status}), self._record(event, said)
+        self._finish(event.type, [phase, end._replace(took_s=self._took_s(), silence_s=self._silence_s)])
+
+    def _took_s(self) -> float:
+        return time.monotonic() - self._started_at
 
     def _finish(self, what: str, last: list[Record]) -> None:
         """Say the *last* of this attempt, behind its newest progress."""
@@ -342,7 +367,13 @@ class Operation:
         self._reporter.lease.release(self)
 
     def _record(self, event: type[Event], said: dict[str, Any]) -> Record:
-        self._said_at, self._is_stalled = time.monotonic(), False
+        now = time.monotonic()
+        self._silence_s = max(self._silence_s, now - self._said_at)
+        self._said_at, self._is_stalled = now, False
+        return self._unheard(event, said)
+
+    def _unheard(self, event: type[Event], said: dict[str, Any]) -> Record:
+        """Make a record of what the author did not say."""
         return Record.of(
             self.descriptor, event, condition=OWN, run=self.run, attempt=self.attempt,
             redelivery_s=self.redelivery_s, **said,

@@ -46,6 +46,8 @@ class Record(NamedTuple):
     what the operation's status becomes, or empty. ``ends``: the operation is over. ``leaves``:
     the attempt is, and another one follows. ``redelivery_s``: within how long the broker delivers
     the task again if it is lost, at a beginning; or has to, where a record leaves. 0: it will not.
+    ``took_s``: how long the attempt took that ends or leaves, where its process says so; ``silence_s``: its
+    longest silence.
     """
 
     descriptor: Descriptor
@@ -58,6 +60,8 @@ class Record(NamedTuple):
     ends: bool = False
     leaves: bool = False
     redelivery_s: int = 0
+    took_s: float | None = None
+    silence_s: float = 0
 
     @property
     def effect(self) -> str:

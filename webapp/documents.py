@@ -20,10 +20,23 @@ def operation_document(state: OperationState) -> dict[str, Any]:
         "attempt": state.attempt,
         "createdAt": _timestamp(state.created_ms),
         "updatedAt": _timestamp(state.updated_ms),
+        **_times(state),
         "lastEventId": state.last.wire,
         "eventsUrl": events_url(state.descriptor.id),
         "events": {event_type: Raw(data) for event_type, data in state.events.items()},
     }
+
+
+def _times(state: OperationState) -> dict[str, Any]:
+    """Say since when it runs, or how long it did; and how long it was queued before."""
+    said: dict[str, Any] = {}
+    if state.began_ms is not None:
+        said["startedAt"] = _timestamp(state.began_ms)
+    if state.waited_ms is not None:
+        said["waitedSeconds"] = state.waited_ms / 1000
+    if state.took_ms is not None and state.end is not None:
+        said["durationSeconds"] = state.took_ms / 1000
+    return said
 
 
 def event_document(entry: Entry) -> dict[str, Any]:

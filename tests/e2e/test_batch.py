@@ -71,6 +71,19 @@ def test_progress_only_grows_and_ends_at_the_total(full_run: list[Message]) -> N
     assert [event.percentage for event in progress].index(100) == len(progress) - 1
 
 
+def test_progress_says_how_fast_it_goes_and_how_long_it_will_take(full_run: list[Message]) -> None:
+    """Once a second has passed, each progress says so, in an interval, until nothing is left."""
+    progress = [json.loads(message.data) for message in logged(full_run) if message.type == "progress"]
+    end = json.loads(full_run[-1].data)
+    estimated = [event for event in progress if "etaSeconds" in event]
+
+    assert estimated or end["durationSeconds"] < 2
+    for event in estimated:
+        assert event["etaLow"] <= event["etaSeconds"] <= event["etaHigh"]
+        assert event["rate"] > 0
+    assert [event["etaSeconds"] for event in estimated[-1:]] in ([], [0])
+
+
 def test_unreadable_files_are_warnings_with_name_and_reason(full_run: list[Message]) -> None:
     """Each file that cannot be read is a warning that names it, counted in the result, and not the end."""
     warnings = [json.loads(message.data) for message in full_run if message.type == "warning"]
@@ -91,7 +104,7 @@ def test_complete_is_the_one_terminal_event_and_the_last_frame(full_run: list[Me
 
     assert full_run[-1] is ends[0]
     assert isinstance(end, Complete)
-    assert isinstance(end.duration_ms, int)
+    assert isinstance(end.waited_seconds, int | float)
     totals = end.result["totals"]
     assert totals["files"] + end.result["unreadable"] == json.loads(full_run[-3].data)["total"]
     assert sum(row[1] for row in end.result["rows"]) == totals["files"]

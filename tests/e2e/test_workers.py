@@ -180,6 +180,8 @@ def test_retried_task_shows_its_second_attempt(project: Project) -> None:
     assert statuses(events) == ["running", "retrying", "running", "succeeded"]
     assert [data["attempt"] for _, data in events][-7:] == [1, 1, 1, 2, 2, 2, 2]
     assert end_of(events)["result"] == "at last"
+    (first,) = [data for _, data in events if data.get("status") == "retrying"]
+    assert min(first["durationSeconds"], end_of(events)["durationSeconds"]) >= 0
 
 
 def test_result_that_is_no_json_completes_all_the_same(project: Project) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidings.estimate import MIN_RUNS, Estimate, Pace
+from tidings.estimate import MIN_RUNS, SETTLED_S, Estimate, Pace
 
 seconds = st.floats(0.001, 1e6)
 steps = st.lists(st.tuples(seconds, st.floats(0, 1e6)), max_size=20)
@@ -23,7 +23,7 @@ def test_an_estimate_lies_in_its_interval(
     for passed_s, moved in said:
         elapsed_s, done = elapsed_s + passed_s, done + moved
         pace.hear(elapsed_s, done)
-    rate, *eta = pace.estimate(elapsed_s + silent_s, total, past_s)
+    rate, *eta = pace.estimate(elapsed_s + silent_s, total, sorted(past_s))
     assert rate is None or (math.isfinite(rate) and rate >= 0)
     known = [each for each in eta if each is not None]
     assert len(known) in {0, 3}
@@ -36,16 +36,22 @@ def test_an_estimate_lies_in_its_interval(
 @given(st.floats(0.01, 1e4), st.integers(2, 50), st.integers(51, 1_000))
 @settings(max_examples=50, deadline=None)
 def test_a_steady_pace_is_told_exactly(rate: float, heard: int, total: int) -> None:
-    """At a constant rate the estimate is what is left over the rate, and narrows with what was heard."""
+    """At a constant rate the estimate is what is left over the rate, and narrows with what was heard.
+
+    In the first second there is none.
+    """
     pace, widths = Pace(), []
     for done in range(1, heard + 1):
         pace.hear(done / rate, done)
         said = pace.estimate(done / rate, total)
+        if done / rate < SETTLED_S:
+            assert said == Estimate()
+            continue
         assert said.rate == pytest.approx(rate)
         assert said.eta_s == pytest.approx((total - done) / rate)
         assert said.eta_high_s is not None
         widths.append(said.eta_high_s / (total - done))
-    assert widths[-1] < widths[0]
+    assert len(widths) < 2 or widths[-1] < widths[0]
 
 
 @given(steps)
@@ -59,7 +65,11 @@ def test_the_rate_stays_between_the_slowest_and_the_fastest(said: list[tuple[flo
         seen.append((done - before) / (elapsed_s - before_s))
         pace.hear(elapsed_s, done)
     rate = pace.estimate(elapsed_s, None).rate
-    assert rate is None if not seen else min(seen) * (1 - 1e-9) <= (rate or 0) <= max(seen) * (1 + 1e-9)
+    assert (
+        rate is None
+        if not seen or elapsed_s < SETTLED_S
+        else min(seen) * (1 - 1e-9) <= (rate or 0) <= max(seen) * (1 + 1e-9)
+    )
 
 
 def test_a_change_of_pace_is_followed() -> None:
@@ -90,14 +100,42 @@ def test_past_runs_count_less_the_further_it_is() -> None:
     assert pace.estimate(10, 100, [1_010.0] * 5).eta_s == pytest.approx(0.1 * 90 + 0.9 * 1_000)
 
 
-def test_what_goes_back_counts_nothing() -> None:
-    """Progress that falls, a clock that stands, and what is no number leave the rate as it was."""
+def test_what_is_no_progress_counts_nothing() -> None:
+    """A clock that stands or goes back, and what is no number, leave the rate as it was."""
     pace = Pace()
     pace.hear(10, 10)
     before = pace.estimate(10, 100)
-    for elapsed_s, done in [(11, 5), (10, 20), (9, 20), (math.nan, 20), (11, math.inf)]:
+    for elapsed_s, done in [(10, 20), (9, 20), (math.nan, 20), (11, math.inf)]:
         pace.hear(elapsed_s, done)
         assert pace.estimate(10, 100) == before
+
+
+def test_lower_numbers_are_other_work() -> None:
+    """Progress that falls begins anew: the rate is that of what follows, and past runs tell of the whole."""
+    pace = Pace()
+    for elapsed_s, done in [(10, 100), (11, 0)]:
+        pace.hear(elapsed_s, done)
+    assert pace.estimate(11, 100) == Estimate()
+    pace.hear(21, 20)
+    said = pace.estimate(21, 100)
+    assert (said.rate, said.eta_s) == (2, 40)
+    assert pace.estimate(21, 100, [121.0] * 5) == Estimate(2, 100, 100, 100)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "told"),
+    [
+        (Estimate(), {}),
+        (Estimate(1234.5678), {"rate": 1230}),
+        (Estimate(0.0123456), {"rate": 0.0123}),
+        (Estimate(1e300), {"rate": 1e300}),
+        (Estimate(2.0, 9.96, 3.14159, 61.6), {"rate": 2, "eta_seconds": 10, "eta_low": 3.1, "eta_high": 62}),
+        (Estimate(None, 0.0, 0.0, 0.0), {"eta_seconds": 0, "eta_low": 0, "eta_high": 0}),
+    ],
+)
+def test_what_is_told_has_no_more_digits_than_are_known(estimate: Estimate, told: dict[str, object]) -> None:
+    """Three digits of a rate, tenths of a second below ten, whole seconds above; nothing where unknown."""
+    assert estimate.told() == told
 
 
 def test_a_silence_lowers_the_low_end_only() -> None:

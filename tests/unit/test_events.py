@@ -32,7 +32,13 @@ EXAMPLES: dict[str, Event] = {
     "warning": Warning(**ENVELOPE, code="c", message="m"),
     "error": Error(**ENVELOPE, code="c", message="m", retryable=False, terminal=True),
     "complete": Complete(
-        **ENVELOPE, result=[1, 2], duration_ms=7, workflow_id="w", agent_id="a", parent_id="p"
+        **ENVELOPE,
+        result=[1, 2],
+        duration_seconds=0.007,
+        waited_seconds=1,
+        workflow_id="w",
+        agent_id="a",
+        parent_id="p",
     ),
 }
 LINE_BREAKS = "\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"

@@ -3,7 +3,8 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import copy_context
 from enum import Enum
 from typing import Any
@@ -15,6 +16,7 @@ from tidings import current_operation, report_progress, report_status, report_wa
 from tidings.errors import InvalidValue
 from tidings.log import Log, Outcome
 from tidings.operation import Operation
+from tidings.past import Took
 from tidings.record import Record
 from tidings.reporter import Reporter
 
@@ -35,6 +37,10 @@ class KeptLog(Log):
         """Store everything."""
         self.stored += records
         return [Outcome("stored")] * len(records)
+
+    def past(self, tasks: Iterable[str]) -> dict[str, list[Took]]:
+        """Know five runs of ten to fifty seconds, each silent for up to a second."""
+        return {task: [(10.0 * run, 1.0) for run in range(1, 6)] for task in tasks}
 
     @property
     def said(self) -> list[tuple[str, dict[str, Any]]]:
@@ -102,6 +108,71 @@ def test_the_first_progress_leaves_at_once(log: KeptLog, operation: Operation) -
     assert (said["current"], said["total"], said["percentage"], said["message"]) == (1, 10, 10, "first")
 
 
+def test_what_leaves_says_how_fast_it_goes_and_how_long_it_will_take(
+    log: KeptLog, reporter: Reporter
+) -> None:
+    """After a second: its rate, and the seconds that are left, in an interval."""
+    operation = started_s_ago(20, reporter)
+    operation.progress(10, 40)
+    operation.complete()
+    wait_until(lambda: "complete" in log.types, timeout_s=5)
+    (said,) = [said for event_type, said in log.said if event_type == "progress"]
+    assert {field: said[field] for field in ("rate", "etaSeconds", "etaLow", "etaHigh")} == {
+        "rate": 0.5, "etaSeconds": 60, "etaLow": 30, "etaHigh": 120,
+    }  # fmt: skip
+    assert log.stored[-1].took_s == pytest.approx(20, abs=5)
+    assert log.stored[-1].silence_s == pytest.approx(20, abs=5)
+
+
+def test_past_runs_tell_before_anything_moves(log: KeptLog, reporter: Reporter) -> None:
+    """Without a total of its own the rest is what past runs had left."""
+    reporter.lease.pasts.refresh(log, ["batch"])
+    operation = started_s_ago(2, reporter)
+    operation.progress(0)
+    operation.complete()
+    wait_until(lambda: "complete" in log.types, timeout_s=5)
+    (said,) = [said for event_type, said in log.said if event_type == "progress"]
+    assert (said["rate"], said["etaSeconds"], said["etaLow"], said["etaHigh"]) == (0, 28, 12, 44)
+
+
+def test_a_silence_is_judged_by_past_runs(log: KeptLog, reporter: Reporter) -> None:
+    """Longer than the setting, and three times as long as nine of ten runs were silent at most."""
+    operation = started_s_ago(2.5, reporter)
+    assert operation.stalled(60) is None
+    reporter.lease.pasts.refresh(log, ["batch"])
+    assert operation.stalled(1) is None
+    operation = started_s_ago(31, reporter)
+    assert operation.stalled(60) is None
+    record = operation.stalled(1)
+    assert record is not None
+    said = json.loads(record.data)
+    assert said["code"] == "stalled"
+    assert said["details"]["usualSeconds"] == 1
+    assert said["details"]["silentSeconds"] >= 31
+    assert said["message"].endswith("Usually its silences last at most 1.0 s.")
+    assert operation.stalled(1) is None
+    operation.progress(1)
+    operation.complete()
+    wait_until(lambda: "complete" in log.types, timeout_s=5)
+    assert log.stored[-1].silence_s >= 31
+
+
+def test_a_silence_is_told_once(reporter: Reporter) -> None:
+    """The warning is no word of the task's: the silence goes on until that says something."""
+    operation = started_s_ago(2, reporter)
+    assert operation.stalled(0) is not None
+    assert operation.stalled(0) is None
+    operation.warning("c", "m")
+    assert operation.stalled(0) is not None
+
+
+def started_s_ago(seconds: float, reporter: Reporter) -> Operation:
+    """Start an operation so long ago."""
+    operation = Operation("batch", "op", reporter=reporter, strict=False).start()
+    operation._started_at = operation._said_at = time.monotonic() - seconds  # noqa: SLF001 - no sleep
+    return operation
+
+
 def test_between_two_turns_only_the_newest_waits(
     log: KeptLog, operation: Operation, reporter: Reporter
 ) -> None:
@@ -166,7 +237,7 @@ def test_the_end_comes_after_the_last_progress(
     assert log.counts == [1, 3]
     assert log.said[-2][1]["status"] == "succeeded"
     assert log.said[-1][1]["result"] == {"rows": 3}
-    assert log.said[-1][1]["durationMs"] >= 0
+    assert (log.stored[-1].took_s or -1) >= 0
     assert [record.ends for record in log.stored] == [False, False, False, False, True]
 
 

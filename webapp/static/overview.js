@@ -85,7 +85,7 @@ const show = {
   complete(card, data) {
     card.querySelector("progress").value = 100;
     const totals = data.result?.totals;
-    const seconds = data.durationMs === undefined ? "" : `in ${(data.durationMs / 1000).toFixed(1)} s`;
+    const seconds = data.durationSeconds === undefined ? "" : `in ${data.durationSeconds.toFixed(1)} s`;
     say(card, totals ? `${totals.files} files, ${totals.lines} lines, ${totals.functions} functions, ` +
                        `${totals.classes} classes ${seconds}` : `done ${seconds}`);
   },
