@@ -80,6 +80,10 @@ def test_batch_started_by_the_button_moves_and_succeeds(
     operation_id = start_by_button(page)
     says = card(page, operation_id).locator(".says")
     expect(says).to_contain_text(re.compile(r"\d+ of \d+ · \S+\.py"))
+    pace = card(page, operation_id).locator(".pace")
+    expect(pace).to_have_text(
+        re.compile(r"^[\d.]+ a second · about \d+ (second|minute)s? left( \(.+ to .+\))?$")
+    )
     first = percent(page, operation_id)
     page.wait_for_function(
         "([id, first]) => document.querySelector(`li[data-id='${id}'] progress`).value > first",
@@ -99,6 +103,7 @@ def test_batch_started_by_the_button_moves_and_succeeds(
         expect(card(each, operation_id).locator(".status")).to_have_text("succeeded")
         expect(card(each, operation_id).locator(".says")).to_contain_text(re.compile(r"\d+ files, \d+ lines"))
         assert percent(each, operation_id) == 100
+        expect(card(each, operation_id).locator(".pace")).to_be_hidden()
         expect(each.locator("#connection")).to_have_text("live")
 
 

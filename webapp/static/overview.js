@@ -37,6 +37,27 @@ function say(card, text) {
   card.querySelector(".says").textContent = text;
 }
 
+function pace(rate) {
+  return rate > 0 ? `${rate >= 1 ? Math.round(rate) : rate} a second` : "";
+}
+
+const UNITS = [["hour", 3600], ["minute", 60], ["second", 1]];
+
+function spoken(seconds) {
+  const [unit, size] = UNITS.find(([, least]) => seconds >= 1.5 * least) ?? UNITS[2];
+  const count = Math.max(1, Math.round(seconds / size));
+  return [count, count === 1 ? unit : `${unit}s`];
+}
+
+// "about 4 minutes left (3 to 6 minutes)"; an interval that rounds to its middle is left out.
+function timeLeft({ etaSeconds, etaLow, etaHigh }) {
+  if (!etaSeconds) return "";
+  const [low, middle, high] = [etaLow, etaSeconds, etaHigh].map(spoken);
+  const from = low[1].replace(/s$/, "") === high[1].replace(/s$/, "") ? `${low[0]}` : low.join(" ");
+  const between = low.join() === high.join() ? "" : ` (${from} to ${high.join(" ")})`;
+  return `about ${middle.join(" ")} left${between}`;
+}
+
 // Whether one event id is before another: evt_<era>-<n>, both numbers below 2^53.
 function isBefore(one, other) {
   const [a, b] = [one, other].map((id) => id.slice(4).split("-").map(Number));
@@ -73,6 +94,7 @@ const show = {
     else bar.value = data.percentage;
     const count = data.total === null ? `${data.current}` : `${data.current} of ${data.total}`;
     say(card, data.message ? `${count} · ${data.message}` : count);
+    card.querySelector(".pace").textContent = [pace(data.rate), timeLeft(data)].filter(Boolean).join(" · ");
   },
   warning(card, data, id) {
     const details = card.querySelector("details");
