@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ from tests.long_run import Finding, conclude, options, say
 from tests.stack import READ_S, Stack
 from tests.talk import Talk
 from tests.waiting import wait_until
+from tidings.events import FINAL_STATUSES
 from tidings.topics import Filter
 
 STREAM: Final = "/api/events/stream"
@@ -58,6 +60,7 @@ class Churn:
         self._crowd = crowd
         self._chance = chance
         self._streams = streams
+        self._running = ""
 
     def beat(self) -> None:
         """Live one second."""
@@ -67,9 +70,10 @@ class Churn:
         for abruptly in (True, False):
             here = self._crowd.here
             self._crowd.leave(self._chance.sample(here, min(some, len(here))), abruptly=abruptly)
-        operation_id = self._start_something()
-        if operation_id:
-            self._crowd.open(some, f"/api/events/operations/{operation_id}?history=all")
+        with suppress(OSError):
+            if not self._running or self._is_over(self._running):
+                self._running = self._start_something()
+                self._crowd.open(some, f"/api/events/operations/{self._running}?history=all")
         missing = self._streams - len(self._crowd.here)
         for _ in range(max(missing, 0)):
             self._open_one()
@@ -77,11 +81,15 @@ class Churn:
             with suppress(OSError, ValueError):
                 get_json(f"{self._stack.url}{path}")
 
+    def _is_over(self, operation_id: str) -> bool:
+        """Tell whether the next may start: what queues up on a slow machine would look like a leak."""
+        reply = get_json(f"{self._stack.url}/api/operations/{operation_id}")
+        if reply.status == HTTPStatus.NOT_FOUND:
+            return True
+        return reply.body["operation"]["status"] in FINAL_STATUSES
+
     def _start_something(self) -> str:
-        with suppress(OSError):
-            reply = post_json(f"{self._stack.url}/api/operations", BATCH)
-            return str((reply.body or {}).get("operationId", ""))
-        return ""
+        return str(post_json(f"{self._stack.url}/api/operations", BATCH).body["operationId"])
 
     def _open_one(self) -> None:
         kind = self._chance.random()
