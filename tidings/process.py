@@ -15,6 +15,7 @@ from tidings.reporter import Reporter
 from tidings.results import Results
 from tidings.settings import Settings
 from tidings.storage import Storage
+from tidings.threadless import TRY_S, ThreadlessReporter
 from tidings.writer import Writer
 
 FLUSH_S: Final = 2.0
@@ -49,6 +50,12 @@ class Process:
     def results(self) -> Results:
         """The files that this process' operations leave behind."""
         return Results(Storage(self.settings.storage), self.settings)
+
+    @cached_property
+    def threadless(self) -> ThreadlessReporter:
+        """The reporter of a process that forks and so has no thread: a prefork worker's parent."""
+        log = Log(self.settings, connections=1, timeout_s=TRY_S)
+        return ThreadlessReporter(log, buffer_records=self.settings.buffer_events)
 
     @cached_property
     def writer(self) -> Writer:
