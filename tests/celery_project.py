@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 from tests.http_stream import get_json
 from tests.stack import READ_S, ROOT, Stack
+from tests.waiting import wait_until
 
 PUBLISHER: Final = """
 import sys
@@ -26,15 +27,24 @@ for line in sys.stdin:
 
 
 class Project:
-    """A Celery project with one worker, whatever it says in files of *folder*, and its service.
+    """A Celery project with a worker, whatever it says in files of *folder*, and its service.
 
     *source* is its module ``proj``, with ``app`` and its tasks.
     """
 
     def __init__(
-        self, redis_url: str, folder: Path, pool: str, source: str, *, web: int = 1, **env: str
+        self,
+        redis_url: str,
+        folder: Path,
+        pool: str,
+        source: str,
+        *,
+        web: int = 1,
+        worker: bool = True,
+        **env: str,
     ) -> None:
         self.pool = pool
+        self._has_worker = worker
         self.folder = folder
         self.service = Stack(
             redis_url, folder, worker=False, web=web, TIDINGS_NAMESPACE=f"project-{pool}", **env
@@ -44,12 +54,14 @@ class Project:
         self._env = os.environ | self.service.env | {"PYTHONPATH": f"{folder}:{ROOT}"}
         self._processes: list[subprocess.Popen[str]] = []
         self.worker: subprocess.Popen[str] | None = None
+        self.workers: dict[str, subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Self:
         try:
             self.service.__enter__()
             self._publisher = self._start("publisher", sys.executable, "publisher.py")
-            self.start_worker()
+            if self._has_worker:
+                self.start_worker()
         except BaseException:
             self._stop()
             raise
@@ -98,6 +110,18 @@ class Project:
         command = ["celery", "-A", "proj", "worker", "--loglevel", "INFO", "--without-mingle"]
         command += ["--pool", pool or self.pool, "--concurrency", str(concurrency)]
         self.worker = self._start("worker", *command, **env)
+
+    def add_worker(self, pool: str, concurrency: int, **env: str) -> None:
+        """Start one more worker, for the queue that is named as its *pool*; it is ``<pool>@proj``."""
+        command = ["celery", "-A", "proj", "worker", "--loglevel", "INFO", "--without-mingle"]
+        command += ["--pool", pool, "--concurrency", str(concurrency)]
+        command += ["--queues", pool, "--hostname", f"{pool}@proj"]
+        self.workers[pool] = self._start(pool, *command, QUEUE=pool, **env)
+
+    def wait_for_worker(self, pool: str) -> None:
+        """Wait until the worker of that queue takes tasks."""
+        output = self.folder / f"{pool}.log"
+        wait_until(lambda: f"{pool}@proj ready" in output.read_text(), timeout_s=READ_S)
 
     def signal_worker(self, number: signal.Signals) -> None:
         """Send a signal to the worker and all its children at once, as the fate of its machine would be."""

@@ -4,17 +4,18 @@ First stage of the flow for Celery projects: takes what Celery tells about tasks
 queued → running → succeeded | failed | cancelled and exactly one terminal event to the
 reporter. The authority on an end is ``task_postrun`` in the process that ran the task; what
 never gets there (a lost child, a hard time limit, a revoked message) is told by the worker's
-parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery; of a task that
-met its cancelling it stores REVOKED.
+parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery, and only
+listens where a task updates its state or is replaced; of a task that met its cancelling it stores REVOKED.
 """
 
 import hashlib
 import logging
 import math
 import os
-from collections.abc import Mapping
-from contextvars import Token
-from typing import Any, Final, NamedTuple
+import sys
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from functools import wraps
+from typing import Any, Final
 
 from celery import Celery, Task, current_app, signals, states
 from celery.exceptions import (
@@ -39,7 +40,8 @@ from tidings.topics import check_identifier
 
 HEADER: Final = "tidings"
 """The message header that carries an operation's kind and place; it survives retries."""
-_HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.accumulate", "celery.backend_cleanup"})
+_HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
+"""What Celery does for itself. Not ``celery.accumulate``: it ends what a group replaced, under its id."""
 _SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 
 
@@ -50,19 +52,30 @@ class TaskCancelled(Cancelled, Ignore):
     """`Cancelled` in a task: Celery retries it by no rule, and calls no errback."""
 
 
-class _Running(NamedTuple):
-    operation: Operation
-    token: Token[Operation | None]
+class _Running:
+    """One attempt that runs in this process, and what Celery was told of it on the way."""
+
+    __slots__ = ("operation", "state", "successor", "token")
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.token = activate(operation)
+        self.successor = ""
+        """What it leaves its operation in, once it has sent a message that takes its place."""
+        self.state: tuple[str | None, object] = (None, None)
+        """The state that the task gave itself last, with its meta."""
 
 
 _running: dict[str, list[_Running]] = {}
 """The attempts that run in this process, by task id; a stack, because eager tasks nest."""
 _hidden: set[str] = set(_HIDDEN)
+_forking: set[int] = set()
+"""The id of this process if it is a prefork worker's parent; its children inherit it, and are not."""
 LOST: Final = "The worker process that ran the task was lost."
 
 
-def install(app: Celery, settings: Settings | None = None, *, ignore: tuple[str, ...] = ()) -> None:
-    """Show every task of *app* as an operation, except those named in *ignore*.
+def install(app: Celery, settings: Settings | None = None, *, ignore: Collection[str] = ()) -> None:
+    """Show every task of *app* as an operation, except those whose names are in *ignore*.
 
     Reads the environment unless given *settings*. Connects to Redis when the first task is
     published or run. Celery's signals know no app: with several apps in one process, all
@@ -72,6 +85,7 @@ def install(app: Celery, settings: Settings | None = None, *, ignore: tuple[str,
     _hidden.update(ignore)
     for signal, handler in _HANDLERS:
         signal.connect(handler, weak=False, dispatch_uid=f"tidings.{handler.__name__}")
+    _listen_to_tasks()
     app.finalize()
 
 
@@ -124,52 +138,97 @@ def revoke(app: Celery, task_id: str) -> None:
         logger.warning("task %s was not revoked: %s", task_id, error)
 
 
+def _before_publish(headers: MutableMapping[str, Any] | None = None, **_: Any) -> None:
+    """Have what takes a running task's place know whose it is: `replace` keeps the id, but no header."""
+    stack = _running.get((headers or {}).get("id", ""))
+    if headers is None or not stack or HEADER in headers or headers.get("retries"):
+        return
+    operation = stack[-1].operation
+    about = operation.descriptor
+    headers[HEADER] = {"kind": about.kind, "owner": about.owner or None, "attempts": operation.attempt}
+
+
 def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
     headers = headers or {}
     if sender in _hidden or not headers.get("id"):
         return
-    descriptor = _descriptor(headers["id"], sender, headers.get(HEADER))
     attempts: int = headers.get("retries") or 0
+    stack = _running.get(headers["id"])
+    if stack:  # the task itself
+        stack[-1].successor = RETRYING if attempts else stack[-1].successor
+        return
+    descriptor = _descriptor(headers["id"], sender, headers.get(HEADER))
     if not attempts:
-        this_process().reporter.put([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
-    elif headers["id"] not in _running:
-        # Not the task itself, which says so at its end: a worker's parent, by retry_on_worker_lost.
+        _say([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
+    else:
+        # A worker's parent, by retry_on_worker_lost.
         delay_s: float = getattr(current_app.tasks.get(sender), "default_retry_delay", None) or 0
-        _lose(descriptor, attempts, math.ceil(delay_s) + _window_s())
+        before = attempts + _attempts_before(headers.get(HEADER))
+        _lose(descriptor, before, math.ceil(delay_s) + _window_s())
 
 
 def _on_start(task_id: str, task: Task[Any, Any], **_: Any) -> None:
     if task.name in _hidden:
         return
-    descriptor = _descriptor(task_id, task.name, getattr(task.request, HEADER, None))
-    operation = Operation.of(descriptor, task.request.retries + 1, _redelivery_s(task))
+    header = getattr(task.request, HEADER, None)
+    attempt = task.request.retries + 1 + _attempts_before(header)
+    operation = Operation.of(_descriptor(task_id, task.name, header), attempt, _redelivery_s(task))
     operation.cancelled_error = TaskCancelled
-    operation.start()
-    _running.setdefault(task_id, []).append(_Running(operation, activate(operation)))
+    _running.setdefault(task_id, []).append(_Running(operation.start()))
+
+
+def _on_replace(task: Task[Any, Any], *_: object, **__: object) -> None:
+    """Hear that another task, or the last of a canvas, is about to get the id of this one."""
+    stack = _running.get(task.request.id or "")
+    if stack and not task.request.is_eager:
+        stack[-1].successor = QUEUED
+
+
+def _on_state(
+    task: Task[Any, Any],
+    task_id: str | None = None,
+    state: str | None = None,
+    meta: object = None,
+    **_: object,
+) -> None:
+    """Hear what a task says of itself in Celery's own way: ``current`` and ``total`` are progress."""
+    stack = _running.get(task_id or task.request.id or "")
+    if not stack:
+        return
+    stack[-1].state = state, meta
+    match meta:
+        case {"current": int() | float() as current, **more} if state not in states.ALL_STATES:
+            texts = (more.get(name) for name in ("message", "status", "description"))
+            message = next((text for text in texts if isinstance(text, str) and text), None)
+            stack[-1].operation.progress(current, _number(more.get("total")), message)
 
 
 def _on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, **_: Any) -> None:
     stack = _running.get(task_id)
     if not stack:
         return
-    operation, token = stack.pop()
+    running = stack.pop()
+    operation = running.operation
     if not stack:
         del _running[task_id]
-    deactivate(token)
+    deactivate(running.token)
+    follows = _what_follows(running, task, retval, state)
+    if follows is not None:
+        status, reason = follows
+        operation.leave(status, {"reason": reason})
+        return
     match state:
         case "SUCCESS":
             operation.complete(retval)
-        case "RETRY":
-            operation.leave(RETRYING, {"reason": str(retval)})
         case "IGNORED" if isinstance(retval, Cancelled):
             operation.error(CANCELLED, CANCELLED_MESSAGE)
             _store_revoked(task, task_id)
         case "IGNORED":
-            operation.complete({"ignored": True})
+            _end_ignored(operation, *running.state)
         case "REJECTED":
             operation.error("rejected", "The worker rejected the task.")
-        case None:  # its process is being ended, or it ended its thread: who knows how says so, or the lease
-            operation.abandon()
+        case None:
+            _end_unknown(operation, sys.exc_info()[1])
         case _:
             operation.error(*_failure(retval))
 
@@ -186,6 +245,42 @@ def _store_revoked(task: Task[Any, Any], task_id: str) -> None:
     )
 
 
+def _what_follows(
+    running: _Running, task: Task[Any, Any], retval: Any, state: str | None
+) -> tuple[str, str] | None:
+    """Give the status that the attempt leaves its operation in, and why, if it is not the last one."""
+    if state == states.RETRY:
+        return RETRYING, str(retval)
+    if running.successor == RETRYING:
+        return RETRYING, "superseded"  # whatever this attempt came to: it has no say any more
+    if state == states.IGNORED and running.successor:
+        return running.successor, "replaced"
+    if state == states.REJECTED and retval.requeue and _redelivery_s(task):
+        return RETRYING, "rejected"
+    return None
+
+
+def _end_ignored(operation: Operation, state: str | None, meta: object) -> None:
+    """End a task that raised Ignore: as the end that it had stored itself, if it had."""
+    match state:
+        case states.FAILURE | states.REVOKED:
+            said = meta.get("exc_message") if isinstance(meta, Mapping) else meta
+            code = FAILED if state == states.FAILURE else CANCELLED
+            operation.error(code, str(said or "The task ended itself."))
+        case states.SUCCESS:
+            operation.complete(meta)
+        case _:
+            operation.complete({"ignored": True})
+
+
+def _end_unknown(operation: Operation, error: BaseException | None) -> None:
+    """End a task of which Celery has no state: what it raised passes by Celery, and may end its process."""
+    if isinstance(error, Exception):  # an eager task's, on its way to the caller
+        operation.error(*_failure(error))
+    else:  # its process is being ended, or it ended its thread: who knows how says so, or the lease
+        operation.abandon()
+
+
 def _on_failure(task_id: str | None, exception: BaseException, sender: Any = None, **_: Any) -> None:
     """Hear of an end that the task's own process could not tell: a lost child, a hard time limit."""
     if (
@@ -196,40 +291,74 @@ def _on_failure(task_id: str | None, exception: BaseException, sender: Any = Non
         return
     if isinstance(exception, TimeLimitExceeded) and sender.acks_late and not sender.acks_on_timeout:
         return  # delivered again at once: the next attempt says so, else the lease
-    attempt = _attempt_of(sender, task_id)
-    _end_from_outside(task_id, getattr(sender, "name", ""), *_failure(exception), attempt=attempt)
+    header = None
+    attempt = None
+    request = getattr(sender, "request", None)
+    if request is not None and request.id == task_id:
+        header = getattr(request, HEADER, None)
+        attempt = request.retries + 1 + _attempts_before(header)
+    _end_from_outside(task_id, getattr(sender, "name", ""), header, _failure(exception), attempt=attempt)
 
 
 def _on_revoked(request: Any, expired: bool = False, **_: Any) -> None:  # noqa: FBT001, FBT002 - Celery's signature
     name: str = getattr(request, "task_name", "") or getattr(request, "task", "")
+    header = getattr(request, HEADER, None)
     if expired:
-        _end_from_outside(request.id, name, "expired", "The task expired before it could run.")
+        _end_from_outside(request.id, name, header, ("expired", "The task expired before it could run."))
     else:
-        _end_from_outside(request.id, name, CANCELLED, "The task was revoked.")
+        _end_from_outside(request.id, name, header, (CANCELLED, "The task was revoked."))
 
 
-def _on_unknown(name: str, id: str, **_: Any) -> None:  # noqa: A002 - Celery's signature
-    _end_from_outside(id, name, "unknown_task", f"No worker knows the task {name}.")
+def _on_unknown(name: str, id: str, message: Any = None, **_: Any) -> None:  # noqa: A002 - Celery's signature
+    header = (getattr(message, "headers", None) or {}).get(HEADER)
+    _end_from_outside(id, name, header, ("unknown_task", f"No worker knows the task {name}."))
+
+
+def _on_fork(**_: Any) -> None:
+    _forking.clear()
+    _forking.add(os.getpid())
+
+
+def _on_heartbeat(**_: Any) -> None:
+    """Try again what Redis did not take, in a process that has no thread for it."""
+    if os.getpid() in _forking:
+        this_process().threadless.put([])
 
 
 def _on_shutdown(**_: Any) -> None:
+    if os.getpid() in _forking:
+        this_process().threadless.close(FLUSH_S)
     this_process().reporter.close(FLUSH_S)
 
 
 _HANDLERS: Final = (
+    (signals.before_task_publish, _before_publish),
     (signals.after_task_publish, _on_publish),
     (signals.task_prerun, _on_start),
     (signals.task_postrun, _on_end),
     (signals.task_failure, _on_failure),
     (signals.task_revoked, _on_revoked),
     (signals.task_unknown, _on_unknown),
+    (signals.worker_before_create_process, _on_fork),
+    (signals.heartbeat_sent, _on_heartbeat),
     (signals.worker_process_shutdown, _on_shutdown),
     (signals.worker_shutdown, _on_shutdown),
 )
 
 
+def _say(records: Sequence[Record]) -> None:
+    """Say what no attempt in this process says, without a thread where this process forks."""
+    process = this_process()
+    (process.threadless if os.getpid() in _forking else process.reporter).put(records)
+
+
 def _end_from_outside(
-    task_id: str, name: str, code: str, message: str, details: object = None, *, attempt: int | None = None
+    task_id: str,
+    name: str,
+    header: object,
+    end: tuple[str, str] | tuple[str, str, object],
+    *,
+    attempt: int | None = None,
 ) -> None:
     """End an operation that does not run in this process, and may have been announced by nobody.
 
@@ -237,23 +366,34 @@ def _end_from_outside(
     """
     if name in _hidden:
         return
-    descriptor = _descriptor(task_id, name, None)
+    descriptor = _descriptor(task_id, name, header)
     announced = Record.of(descriptor, Status, condition=NEW, status=QUEUED)
     condition = ANY if attempt is None else ATTEMPT
-    end = ending(descriptor, code, message, details, condition=condition, attempt=attempt or 1)
-    this_process().reporter.put([announced, *end])
+    _say([announced, *ending(descriptor, *end, condition=condition, attempt=attempt or 1)])
 
 
 def _lose(descriptor: Descriptor, attempt: int, redelivery_s: int) -> None:
     """Say from outside that an attempt was lost, and that its message has been sent again."""
-    records = lost_attempt(descriptor, LOST, condition=ATTEMPT, attempt=attempt, redelivery_s=redelivery_s)
-    this_process().reporter.put(records)
+    _say(lost_attempt(descriptor, LOST, condition=ATTEMPT, attempt=attempt, redelivery_s=redelivery_s))
 
 
-def _attempt_of(task: Any, task_id: str) -> int | None:
-    """Give which attempt a signal of the worker's parent is about, where it says so."""
-    request = getattr(task, "request", None)
-    return request.retries + 1 if request is not None and request.id == task_id else None
+def _listen_to_tasks() -> None:
+    """Hear of what tasks do that has no signal, once however often Tidings is installed."""
+    if hasattr(Task.update_state, "__wrapped__"):
+        return
+    Task.update_state = _told(Task.update_state, _on_state)  # type: ignore[method-assign]
+    Task.on_replace = _told(Task.on_replace, _on_replace)  # type: ignore[method-assign]
+
+
+def _told(method: Any, hear: Callable[..., None]) -> Any:
+    """Give a *method* of tasks that first has *hear* know with what it was called."""
+
+    @wraps(method)
+    def heard(task: Task[Any, Any], *args: Any, **kwargs: Any) -> Any:
+        hear(task, *args, **kwargs)
+        return method(task, *args, **kwargs)
+
+    return heard
 
 
 def _redelivery_s(task: Task[Any, Any]) -> int:
@@ -282,6 +422,16 @@ def _failure(exception: object) -> tuple[str, str, dict[str, str]]:
         case _:
             code, message = FAILED, str(exception) or name
     return code, message, {"exception": name}
+
+
+def _attempts_before(header: object) -> int:
+    """Give how many attempts the task had before its place was taken by the one with this header."""
+    attempts = header.get("attempts") if isinstance(header, dict) else 0
+    return attempts if isinstance(attempts, int) else 0
+
+
+def _number(value: object) -> float | None:
+    return value if isinstance(value, int | float) else None
 
 
 def _descriptor(task_id: str, name: str, header: object) -> Descriptor:

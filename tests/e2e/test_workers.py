@@ -1,7 +1,7 @@
-"""Celery's side: what a project that only installs Tidings shows of each way a task can go.
+"""Celery's side: reports of tasks, and what is published unseen or has to wait, through a real worker.
 
-A project of its own, made in a temporary folder, with a real worker of each pool, published to from a process
-of its own. Read through the service, so an event counts only when a browser would have it.
+A project of its own, made in a temporary folder, published to from a process of its own. Read through the
+service, so an event counts only when a browser would have it. The ways to end are in test_endings.py.
 """
 
 import json
@@ -17,7 +17,6 @@ from tests.waiting import wait_until
 
 PROJECT: Final = """
 import os
-import signal
 import threading
 import time
 from pathlib import Path
@@ -26,7 +25,6 @@ from celery import Celery
 
 import tidings.celery
 from tidings import report_progress, report_status, report_warning
-from tidings.process import this_process
 
 app = Celery("proj", broker=os.environ["REDIS_URL"].replace("unix://", "redis+socket://"))
 app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
@@ -39,76 +37,10 @@ def ok(word="done"):
 
 
 @app.task
-def fails():
-    raise KeyError("no such row")
-
-
-@app.task(bind=True, max_retries=3)
-def retries_once(self):
-    report_progress(self.request.retries, 1)
-    if self.request.retries == 0:
-        raise self.retry(countdown=0, exc=ValueError("not yet"))
-    return "at last"
-
-
-@app.task
 def waits_for(path):
     report_status("waiting")
     while not Path(path).exists():
         time.sleep(0.02)
-
-
-@app.task
-def returns_unserialisable():
-    return {"lock": threading.Lock()}
-
-
-@app.task(soft_time_limit=1, time_limit=60)
-def too_slow():
-    while True:
-        time.sleep(0.02)
-
-
-@app.task(soft_time_limit=1, time_limit=60)
-def too_slow_but_catches_exceptions():
-    while True:
-        try:
-            time.sleep(0.02)
-            report_progress(1, 2)
-        except ValueError:
-            pass
-
-
-@app.task(time_limit=1)
-def much_too_slow():
-    while True:
-        time.sleep(0.02)
-
-
-@app.task
-def is_killed(path):
-    report_status("waiting")
-    while not Path(path).exists():
-        time.sleep(0.02)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def die_once(path):
-    if not Path(path).exists():
-        Path(path).touch()
-        this_process().reporter.flush(60)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return "survived"
-
-
-@app.task(acks_late=True, reject_on_worker_lost=True)
-def is_rejected_when_lost(path):
-    return die_once(path)
-
-
-@app.task(retry_on_worker_lost=True, max_retries=1, default_retry_delay=0)
-def is_retried_when_lost(path):
-    return die_once(path)
 
 
 @app.task
@@ -134,62 +66,14 @@ def odd_values():
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis of these workers' own: what is revoked or killed here concerns nobody else."""
-    with RedisServer(tmp_path_factory.mktemp("broker")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module", params=["prefork", "threads"])
-def project(
-    broker: RedisServer, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
-) -> Iterator[Project]:
-    """A project whose worker has one process, or one thread, for its tasks."""
-    with Project(f"{broker.url}", tmp_path_factory.mktemp(request.param), request.param, PROJECT) as project:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose worker has one process for its tasks, on a Redis of its own: it revokes."""
+    folder = tmp_path_factory.mktemp("workers")
+    with (
+        RedisServer(tmp_path_factory.mktemp("broker")) as broker,
+        Project(broker.url, folder, "prefork", PROJECT) as project,
+    ):
         yield project
-
-
-PREFORK: Final = pytest.mark.parametrize("project", ["prefork"], indirect=True)
-"""For what Celery does only to a process: ending it from outside, and limiting its time."""
-
-
-def test_task_that_returns_succeeds(project: Project) -> None:
-    """A task that returns runs, succeeds and completes with its result."""
-    events = project.events(project.send("ok", "well"))
-
-    assert statuses(events) == ["running", "succeeded"]
-    assert end_of(events)["result"] == {"word": "well"}
-    assert {data["operationType"] for _, data in events} == {"task"}
-
-
-def test_task_that_raises_fails(project: Project) -> None:
-    """A task that raises ends with an error that says what it raised, and no traceback."""
-    events = project.events(project.send("fails"))
-
-    assert statuses(events) == ["running", "failed"]
-    end = end_of(events)
-    assert (end["code"], end["details"]) == ("failed", {"exception": "KeyError"})
-    assert "no such row" in end["message"]
-    assert "Traceback" not in json.dumps(events)
-
-
-def test_retried_task_shows_its_second_attempt(project: Project) -> None:
-    """A task that retries is retrying, then runs again as attempt 2 of the same operation."""
-    events = project.events(project.send("retries_once"))
-
-    assert statuses(events) == ["running", "retrying", "running", "succeeded"]
-    assert [data["attempt"] for _, data in events][-7:] == [1, 1, 1, 2, 2, 2, 2]
-    assert end_of(events)["result"] == "at last"
-    (first,) = [data for _, data in events if data.get("status") == "retrying"]
-    assert min(first["durationSeconds"], end_of(events)["durationSeconds"]) >= 0
-
-
-def test_result_that_is_no_json_completes_all_the_same(project: Project) -> None:
-    """A result that cannot be sent does not fail the task; the event says that it was left out."""
-    events = project.events(project.send("returns_unserialisable"))
-
-    assert statuses(events)[-1] == "succeeded"
-    assert "omitted" in end_of(events)["result"]
 
 
 def test_report_outside_any_operation_harms_nothing(project: Project) -> None:
@@ -224,17 +108,6 @@ def test_million_reports_arrive_with_the_last_one(project: Project) -> None:
     assert end_of(events)["result"]["seconds"] < 60
 
 
-def test_task_revoked_before_its_worker_has_it_is_cancelled(project: Project) -> None:
-    """A task whose id was revoked is cancelled when its message comes, and never runs."""
-    revoked = f"revoked-{project.pool}"
-    project.publish(f"app.control.revoke({revoked!r}, reply=True)")
-    project.publish(f"ok.apply_async(task_id={revoked!r}).id")
-    events = project.events(revoked)
-
-    assert statuses(events) == ["cancelled"]
-    assert end_of(events)["code"] == "cancelled"
-
-
 def test_revoked_task_that_nobody_announced_is_cancelled(project: Project) -> None:
     """A revoked task is shown as cancelled even if its worker knows of it before it was announced."""
     revoked = f"unannounced-{project.pool}"
@@ -256,7 +129,6 @@ def test_task_that_nobody_announced_is_shown_from_its_start(project: Project) ->
     assert statuses(project.events(unannounced)) == ["running", "succeeded"]
 
 
-@PREFORK
 def test_task_revoked_while_it_waits_for_its_turn_is_cancelled(project: Project) -> None:
     """A task that is revoked while its worker is busy with another is cancelled and never runs."""
     gate = project.folder / "gate-of-the-revoked"
@@ -270,61 +142,6 @@ def test_task_revoked_while_it_waits_for_its_turn_is_cancelled(project: Project)
     assert statuses(events) == ["cancelled"]
     assert end_of(events)["code"] == "cancelled"
     assert statuses(project.events(first))[-1] == "succeeded"
-
-
-@PREFORK
-def test_task_terminated_while_it_runs_is_cancelled(project: Project) -> None:
-    """A running task that is revoked with ``terminate`` ends as cancelled, once."""
-    running = project.send("waits_for", str(project.folder / "never"))
-    project.wait_for_status(running, "waiting")
-    project.publish(f"app.control.revoke({running!r}, terminate=True)")
-    events = project.events(running)
-
-    assert statuses(events) == ["running", "waiting", "cancelled"]
-    assert end_of(events)["code"] == "cancelled"
-    assert statuses(project.events(project.send("ok")))[-1] == "succeeded"
-
-
-@PREFORK
-def test_killed_worker_process_is_worker_lost(project: Project) -> None:
-    """A task whose process is killed with -9 ends as failed with the code worker_lost."""
-    gate = project.folder / "gate-of-the-killed"
-    killed = project.send("is_killed", str(gate))
-    project.wait_for_status(killed, "waiting")
-    gate.touch()
-    events = project.events(killed)
-
-    assert statuses(events) == ["running", "waiting", "failed"]
-    assert end_of(events)["code"] == "worker_lost"
-    assert statuses(project.events(project.send("ok")))[-1] == "succeeded"
-
-
-@PREFORK
-def test_killed_worker_process_whose_task_is_rejected_goes_on(project: Project) -> None:
-    """A task that its broker delivers again when its process is lost runs again, and ends once."""
-    events = project.events(project.send("is_rejected_when_lost", str(project.folder / "died")))
-
-    assert statuses(events) == ["running", "running", "succeeded"]
-    assert end_of(events)["result"] == "survived"
-
-
-@PREFORK
-def test_killed_worker_process_whose_task_is_retried_is_retrying(project: Project) -> None:
-    """The worker's parent sends the task again and says so, and attempt 2 succeeds."""
-    events = project.events(project.send("is_retried_when_lost", str(project.folder / "died-too")))
-
-    assert statuses(events) == ["running", "retrying", "running", "succeeded"]
-    assert end_of(events)["attempt"] == 2
-
-
-@PREFORK
-@pytest.mark.parametrize("task", ["too_slow", "too_slow_but_catches_exceptions", "much_too_slow"])
-def test_task_beyond_its_time_limit_is_a_timeout(project: Project, task: str) -> None:
-    """A task that overruns its soft or hard limit, reporting or not, fails with the code timeout."""
-    events = project.events(project.send(task))
-
-    assert statuses(events) == ["running", "failed"]
-    assert end_of(events)["code"] == "timeout"
 
 
 def test_each_task_of_a_canvas_is_an_operation(project: Project) -> None:
