@@ -19,7 +19,7 @@ from bench import machine, picture
 from bench.errors import NotMeasured
 from bench.plan import FULL, QUICK, Plan
 from bench.process import BUILD, ROOT
-from bench.scenarios import broadcast, client, fast, growth, idle, operations, reporter, storm, stuck
+from bench.scenarios import broadcast, client, fast, growth, idle, operations, reporter, storm, stuck, tasks
 from bench.table import Row, Table
 
 DOCUMENT: Final = ROOT / "docs" / "benchmark.md"
@@ -39,7 +39,7 @@ SCENARIOS: Final[dict[str, Sequence[Callable[[Plan], list[Table]]]]] = {
     "c": [idle.measure],
     "d": [storm.measure],
     "e": [stuck.measure],
-    "f": [reporter.measure],
+    "f": [reporter.measure, tasks.measure],
 }
 
 
