@@ -208,6 +208,14 @@ def test_a_retry_gives_back_its_replacement_too() -> None:
     assert workflow.join("host", 2, Branch("r", (Leaf("x"), Leaf("y")))) == Change(COUNTED)
 
 
+def test_a_replaced_task_says_no_more() -> None:
+    """What a task still reports after it was replaced counts nothing: others do that work."""
+    workflow = Workflow(Leaf("host"))
+    workflow.join("host", 1, Leaf("late"))
+    assert workflow.report("host", 1, 1, 2) == Change(STALE)
+    assert workflow.mean == 0
+
+
 def test_a_repeated_word_counts_once() -> None:
     """The same report, join or end a second time moves nothing."""
     workflow = Workflow(Branch("w", (Leaf("a"), Leaf("b"))))
