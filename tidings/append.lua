@@ -10,7 +10,8 @@
 --       status (what the operation's becomes; with every 'new' and 'begin'), effect (ends | leaves),
 --       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s),
 --       took (s; of an attempt that ends or leaves, else counted here), past (its task; with silence,
---       in s, where the run is to be kept for those that follow)
+--       in s, where the run is to be kept for those that follow);
+--       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's
@@ -218,8 +219,12 @@ local function quoted(text)
   return (string.gsub(json, '\226\128\169', '\\u2029'))
 end
 
+local store
+
+-- < workflow.lua
+
 -- Gives the id under which the event was stored, or false and why it was not; and whether its run is to end.
-local function store(e)
+function store(e)
   local topics = e.topics
   e.id = string.sub(topics[1], OWN_TOPIC_ID)
   e.operation = namespace .. 'op:' .. e.id
@@ -244,6 +249,12 @@ local function store(e)
     keep_change(e, id, known, own_topic)
   else
     redis.pcall('HSET', e.operation, 'last', id, 'e:' .. e.type, e.data)
+  end
+  if e.at then
+    local ok, told = pcall(tally, e, known[STATUS])
+    asked = asked or (ok and told and not e.effect)
+  elseif e.effect == 'leaves' then
+    pcall(release, e)
   end
   return id, nil, asked
 end

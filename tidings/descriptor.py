@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from msgspec import UNSET, Struct, UnsetType, json
 
+from tidings.placement import Placement
 from tidings.topics import check_identifier
 
 _MAX_TASK_CHARS: Final = 200
@@ -16,7 +17,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     """One operation's identity: its id and kind, and where it belongs.
 
     ``workflow_id`` is the root of its tree, ``parent_id`` the operation just above it,
-    ``owner`` the person it is for.
+    ``owner`` the person it is for. ``placement``: where it stands in that tree, if the tree has a bar.
     """
 
     id: str
@@ -26,6 +27,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     agent_id: str | UnsetType = UNSET
     parent_id: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
+    placement: Placement | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -38,6 +40,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         agent: str | None = None,
         parent: str | None = None,
         owner: str | None = None,
+        placement: Placement | None = None,
     ) -> Self:
         """Check the parts and put them together; a workflow and an agent belong to themselves.
 
@@ -57,6 +60,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
             agent_id=UNSET if agent is None else check_identifier("agent", agent),
             parent_id=UNSET if parent is None else check_identifier("parent", parent),
             owner=owner or UNSET,
+            placement=placement or UNSET,
         )
 
     @classmethod
@@ -75,10 +79,20 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The named topics that its events go to, its own first."""
+        """The named topics that its events go to, its own first.
+
+        A member of a group goes to ``members:<W>``: a workflow is watched for its bar, not for 10,000 tasks.
+        """
         topics = [f"operations:{self.id}"]
-        if self.workflow_id is not UNSET:
+        if self.is_member:
+            topics.append(f"members:{self.workflow_id}")
+        elif self.workflow_id is not UNSET:
             topics.append(f"workflows:{self.workflow_id}")
         if self.agent_id is not UNSET:
             topics.append(f"agents:{self.agent_id}")
         return tuple(topics)
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is one of a group in a workflow."""
+        return self.placement is not UNSET and self.placement.is_member

@@ -46,6 +46,8 @@ class Progress(Event, frozen=True, kw_only=True):
 
     ``rate`` is in units a second; the end is likely to be ``eta_low`` to ``eta_high`` seconds away. Absent
     where not known (tidings/estimate.py).
+    Of a workflow: the weights of its tasks. ``gaveBack``: percent that it lost as ``retried``, an operation
+    in it, began again.
     """
 
     type: ClassVar[str] = "progress"
@@ -57,6 +59,8 @@ class Progress(Event, frozen=True, kw_only=True):
     eta_seconds: Seconds | UnsetType = UNSET
     eta_low: Seconds | UnsetType = UNSET
     eta_high: Seconds | UnsetType = UNSET
+    gave_back: Percentage | UnsetType = UNSET
+    retried: Identifier | UnsetType = UNSET
 
 
 class Status(Event, frozen=True, kw_only=True):

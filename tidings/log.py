@@ -30,6 +30,9 @@ r:<reporter>  hash     n = number of its last event seen, beat             appen
                                                                                                is no progress
 running       zset     ``<reporter> <operation>`` of each running one,     append,   watch,    never
                        by name                                             runs      runs
+wf:<id>       hash     what is done of a workflow: done, whole (units),     append    append    as its op:<id>
+                       planned, announced, settled, failed, cancelled,
+                       cut, shown (per mille); ``l:<place>`` of each leaf
 c:<reporter>  set      its runs that were asked to cancel, until they      append    append    running_ttl_s
                        end
 due           zset     operations that another attempt must begin, by      append,   append,   never
@@ -60,7 +63,7 @@ from queue import Empty
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from msgspec import msgpack
+from msgspec import UNSET, msgpack
 from redis import Redis
 from redis.exceptions import ReadOnlyError, RedisError, ResponseError
 
@@ -69,6 +72,7 @@ from tidings.descriptor import Descriptor
 from tidings.entry import Entry
 from tidings.errors import InvalidValue, LogUnavailable
 from tidings.past import Took
+from tidings.placement import Placement
 from tidings.record import BEGIN, NEW, Record
 from tidings.script import Script
 from tidings.settings import Settings
@@ -99,6 +103,11 @@ logger = logging.getLogger(__name__)
 
 def _script(name: str) -> str:
     return files("tidings").joinpath(name).read_text(encoding="utf-8")
+
+
+def _append_script() -> str:
+    """Put what counts workflows into the script that appends: they are one step."""
+    return _script("append.lua").replace("-- < workflow.lua\n", _script("workflow.lua"))
 
 
 class Mark(NamedTuple):
@@ -196,7 +205,7 @@ class Log:
         self._greeted: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self._pool = settings.address.pool(connections=connections, timeout_s=timeout_s, greet=self._greet)
         self.redis: Redis = Redis(connection_pool=self._pool)
-        self._append = Script(self._pool, _script("append.lua"))
+        self._append = Script(self._pool, _append_script())
         self._state = self.redis.register_script(_script("state.lua"))
         self._watch = self.redis.register_script(_script("watch.lua"))
         self._runs = self.redis.register_script(_script("runs.lua"))
@@ -509,7 +518,7 @@ def _told(record: Record) -> dict[str, Any]:
     descriptor = record.descriptor
     told = {
         "condition": record.condition,
-        "topics": descriptor.topics,
+        "topics": record.topics,
         "type": record.event_type,
         "data": record.data.decode(),
         "run": record.run,
@@ -527,6 +536,10 @@ def _told(record: Record) -> dict[str, Any]:
         told["took"] = round(record.took_s, 3)
         if record.event_type == "complete" and record.took_s >= MIN_RUN_S:
             told["past"], told["silence"] = descriptor.task, round(record.silence_s, 3)
+    if descriptor.placement is not UNSET:
+        told["at"] = _place(descriptor.placement)
+        told["units"] = record.units
+        told["cuts"] = record.cuts
     return told
 
 
@@ -537,6 +550,11 @@ def _runs_of(raw: Iterable[bytes]) -> Iterator[Took]:
             took_s, silence_s = map(float, said.split())
             if math.isfinite(took_s) and math.isfinite(silence_s):
                 yield took_s, silence_s
+
+
+def _place(at: Placement) -> list[Any]:
+    hosts = [[host.place, host.attempt, host.token, host.kept, host.more] for host in at.hosts]
+    return [at.workflow, at.place, at.units, at.whole, at.planned, hosts]
 
 
 def _answers(replies: list[Any]) -> list[Any]:

@@ -10,7 +10,18 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from tidings.descriptor import Descriptor
-from tidings.events import CANCELLED, FAILED, RUNNING, SUCCEEDED, Complete, Error, Event, Status, encode
+from tidings.events import (
+    CANCELLED,
+    FAILED,
+    RUNNING,
+    SUCCEEDED,
+    Complete,
+    Error,
+    Event,
+    Status,
+    Warning,  # noqa: A004 - the name that the wire has for it
+    encode,
+)
 
 NEW: Final = "new"
 """Only if the operation is unknown: the announcement must not overwrite what already runs."""
@@ -27,6 +38,8 @@ DUE: Final = "due"
 
 IDLE: Final = "idle"
 """From who asked for the cancelling just now, if no run works on the operation that could meet it."""
+
+_TROUBLE: Final = frozenset({Warning.type, Error.type})
 
 
 def cancel(attempt: int | None) -> str:
@@ -48,6 +61,7 @@ class Record(NamedTuple):
     the task again if it is lost, at a beginning; or has to, where a record leaves. 0: it will not.
     ``took_s``: how long the attempt took that ends or leaves, where its process says so; ``silence_s``: its
     longest silence.
+    ``units``: how much of its placement a progress is; ``cuts``: what was planned behind it will not come.
     """
 
     descriptor: Descriptor
@@ -62,6 +76,16 @@ class Record(NamedTuple):
     redelivery_s: int = 0
     took_s: float | None = None
     silence_s: float = 0
+    units: int = 0
+    cuts: bool = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Whom it is for: what goes wrong in a group is for the workflow too."""
+        about = self.descriptor
+        if about.is_member and self.event_type in _TROUBLE:
+            return (*about.topics, f"workflows:{about.workflow_id}")
+        return about.topics
 
     @property
     def effect(self) -> str:

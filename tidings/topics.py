@@ -15,12 +15,12 @@ _IDENTIFIER: Final = "[A-Za-z0-9._~-]{1,128}"
 IDENTIFIER_PATTERN: Final = rf"^{_IDENTIFIER}$(?!\n)"
 """For JSON Schema and Python alike, whose ``$`` would let a final line feed pass."""
 IDENTIFIER_RULE: Final = "1 to 128 of the characters A-Z a-z 0-9 . _ ~ -"
-FAMILIES: Final = ("operations", "workflows", "agents")
+FAMILIES: Final = ("operations", "workflows", "members", "agents")
 EVERYTHING: Final = "*"
 """The topic that stands for the global stream: every event is on it."""
 
 _identifier = re.compile(_IDENTIFIER, re.ASCII)
-_TOPIC_RULE = "operations:<id>, workflows:<id>, agents:<id>, or one of these with * as the id"
+_TOPIC_RULE = "operations:<id>, workflows:<id>, members:<id>, agents:<id>, or one of these with * as the id"
 
 
 def check_identifier(field: str, value: object) -> str:

@@ -206,6 +206,15 @@ class Workflow:
             taken.add(place)
 
 
+def divided(plan: Part, units: int, *, exact: bool = False) -> list[int]:
+    """Divide *units* among the leaves of *plan*, in their order; *exact*: each has what its weight says.
+
+    Raises: InvalidValue for weights that make no bar.
+    """
+    weights = _weights(plan)
+    return [round(weight * UNITS) for weight in weights] if exact else _shares(units, weights)
+
+
 def portion(current: float, total: float | None) -> Fraction:
     """Return *current* of *total* as a number from 0 to 1; 0 where the total is not known, or 0.
 

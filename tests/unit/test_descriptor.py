@@ -46,7 +46,7 @@ def test_a_descriptor_is_read_as_it_was_written(
 def test_a_part_that_is_no_identifier_is_refused_by_name(field: str, value: str) -> None:
     """Nothing that could not stand in a topic gets into one."""
     with pytest.raises(InvalidValue) as caught:
-        Descriptor.of("a", "batch", **{field: value})
+        Descriptor.of("a", "batch", **{field: value})  # type: ignore[arg-type]
     assert caught.value.field == field
 
 

@@ -31,8 +31,14 @@ def agent(name: str) -> Response:
 
 @blueprint.get("/workflows/<name>")
 def workflow(name: str) -> Response:
-    """Stream one workflow: its own events and its operations'."""
+    """Stream one workflow: its own events and its steps'."""
     return _stream(f"workflows:{check_identifier('id', name)}")
+
+
+@blueprint.get("/members/<name>")
+def members(name: str) -> Response:
+    """Stream the tasks in a workflow's groups."""
+    return _stream(f"members:{check_identifier('id', name)}")
 
 
 def _stream(topic: str) -> Response:

@@ -1,0 +1,309 @@
+"""A workflow's bar as Redis counts it, against the plain tree of `tidings.workflow` (docs/adr/0008)."""
+
+import itertools
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, target
+from hypothesis import settings as budget
+
+from tests.integration.test_log import Author
+from tests.unit.test_workflow import actions, planted, shapes, weight_of
+from tidings import placement
+from tidings.descriptor import Descriptor
+from tidings.events import QUEUED, RUNNING, Complete, Error, Event, Progress, Status
+from tidings.log import Log
+from tidings.placement import Placement
+from tidings.record import NEW, OWN, Record
+from tidings.workflow import Branch, Leaf, Part, Workflow
+
+PUBLISHER = "publisher.1"
+TREES = budget(deadline=None, suppress_health_check=list(HealthCheck))
+_names = itertools.count(1)
+
+
+class Counted:
+    """A workflow in the log, which tasks report to; each leaf is an operation of its own."""
+
+    def __init__(self, log: Log, plan: Part, *, unsent: str = "") -> None:
+        self.name = f"flow{next(_names)}"
+        self.log = log
+        self.author = Author(log, f"author-{self.name}")
+        self.start = log.hello().position
+        self.about = Descriptor.of(self.name, "workflow")
+        self.leaves: dict[str, Descriptor] = {}
+        self.author.append(Record.beginning(self.about, PUBLISHER, 1))
+        leaves = placement.planted(plan, self.name)
+        leaves.pop(unsent, None)
+        self.announce(leaves)
+
+    def announce(self, placements: dict[str, Placement]) -> None:
+        """Say that the leaves are queued."""
+        for place, at in placements.items():
+            about = Descriptor.of(
+                f"{self.name}-{place}", "task", workflow=self.name, parent=self.name, placement=at
+            )
+            self.leaves[place] = about
+            self.author.append(Record.of(about, Status, condition=NEW, status=QUEUED))
+
+    def release(self) -> None:
+        """Say that all of it has been published."""
+        said = Record.of(self.about, Status, condition=OWN, run=PUBLISHER, status=RUNNING, leaves=True)
+        self.author.append(said)
+
+    def begin(self, place: str, attempt: int = 1) -> bool:
+        """Have an attempt at a leaf begin; tell whether the log took that."""
+        return self.author.codes(Record.beginning(self.leaves[place], run_of(place, attempt), attempt)) == [
+            "stored"
+        ]
+
+    def say(self, place: str, attempt: int, event: type[Event], units: int = 0, **said: Any) -> bool:
+        """Have an attempt say something; tell whether the log took that. Some are said twice."""
+        record = Record.of(
+            self.leaves[place], event, condition=OWN, run=run_of(place, attempt), attempt=attempt, **said
+        )._replace(units=units)
+        number = self.author.number + 1
+        first = self.author.codes(record)
+        if first != ["unknown"] and number % 3 == 0:
+            assert self.log.append(self.author.name, number, [record])[0].code == "dup"
+        return first == ["stored"]
+
+    def report(self, place: str, attempt: int, current: int) -> bool:
+        """Say that *current* of 10 are done."""
+        at = self.leaves[place].placement
+        assert isinstance(at, Placement)
+        return self.say(
+            place, attempt, Progress, at.units_of(current, 10), current=current, total=10, percentage=None
+        )
+
+    def succeed(self, place: str, attempt: int = 1) -> bool:
+        """End a leaf well."""
+        return self.say(place, attempt, Complete)
+
+    def fail(self, place: str, attempt: int = 1, code: str = "failed") -> bool:
+        """End a leaf badly."""
+        return self.say(place, attempt, Error, code=code, message="m", terminal=True)
+
+    def counts(self, *fields: str) -> list[int]:
+        """Read counts that Redis keeps."""
+        found: Any = self.log.redis.hmget(self.log.key(f"wf:{self.name}"), fields)
+        return [int(each or 0) for each in found]
+
+    def events(self) -> list[tuple[str, dict[str, Any]]]:
+        """Give type and data of what was said of the workflow itself, and of nothing after its end."""
+        entries: list[Any] = []
+        after = self.start
+        while page := self.log.read(after):
+            entries += page
+            after = page[-1].cursor
+        return [
+            (entry.type, json.loads(entry.data))
+            for entry in entries
+            if entry.cursor.n and entry.operation_id == self.name
+        ]
+
+    def bars(self) -> list[dict[str, Any]]:
+        """Give what was said of how far it is."""
+        return [data for event_type, data in self.events() if event_type == "progress"]
+
+
+def run_of(place: str, attempt: int) -> str:
+    """Name the run of an attempt."""
+    return f"w.{place}.{attempt}"
+
+
+def places_of(plan: Part) -> list[str]:
+    """List the leaves of a plan."""
+    return [plan.place] if isinstance(plan, Leaf) else [p for part in plan.parts for p in places_of(part)]
+
+
+class Both:
+    """The workflow in the log and the plain one, told the same things."""
+
+    def __init__(self, log: Log, plan: Part) -> None:
+        self.counted = Counted(log, plan)
+        self.plain = Workflow(plan)
+        self._tokens = itertools.count(1)
+
+    def hear(self, action: str, place: str, attempt: int, current: int, plan: Part) -> None:
+        """Have a leaf say something, to the log and, if that takes it, to the plain tree."""
+        if not self.counted.begin(place, attempt):
+            return
+        self.plain.begin(place, attempt)
+        if action == "join":
+            self._join(place, attempt, plan)
+        elif action == "report" and self.counted.report(place, attempt, current):
+            self.plain.report(place, attempt, current, 10)
+        elif action == "succeed" and self.counted.succeed(place, attempt):
+            self.plain.succeed(place, attempt)
+        elif action == "fail" and self.counted.fail(place, attempt):
+            self.plain.fail(place, attempt)
+        self.compare()
+
+    def compare(self) -> None:
+        """Compare what is done and how many leaves are planned."""
+        nodes = self.plain._nodes.values()  # noqa: SLF001 - no other way to see its size
+        done, planned = self.counted.counts("done", "planned")
+        assert done == self.plain.done
+        assert planned == sum(node.is_task and not node.parts for node in nodes)
+
+    def _join(self, place: str, attempt: int, plan: Part) -> None:
+        at = self.counted.leaves[place].placement
+        assert isinstance(at, Placement)
+        node = self.plain._nodes.get(place)  # noqa: SLF001
+        kept = node.done if node is not None and not node.parts else 0
+        self.counted.announce(placement.grafted(plan, at, attempt, kept, f"t{next(self._tokens)}"))
+        self.plain.join(place, attempt, plan)
+
+
+def check(log: Log, shape: Any, actions_said: list[Any]) -> None:
+    """Tell a workflow of that shape what was drawn."""
+    places = itertools.count()
+    both = Both(log, planted(shape, places))
+    for action, which, attempt, current, other in actions_said:
+        if action == "join" and not weight_of(other):
+            continue
+        known = sorted(both.counted.leaves)
+        both.hear(action, known[which % len(known)], attempt, min(current, 10), planted(other, places))
+    bars = both.counted.bars()
+    for before, after in itertools.pairwise(bars):
+        assert after["percentage"] >= before["percentage"] - after.get("gaveBack", 0) - 0.11
+        assert after["percentage"] >= before["percentage"] or "retried" in after
+    assert all(bar["percentage"] < 100 for bar in bars)
+    target(float(both.plain.mean))
+
+
+@given(shapes.filter(lambda shape: weight_of(shape) > 0), actions)
+@budget(TREES, max_examples=150)
+def test_the_log_counts_as_the_plain_tree_does(log: Log, shape: Any, actions_said: list[Any]) -> None:
+    """Late, repeated, stale, replaced, given back: after each word, done is the plain recursive sum."""
+    check(log, shape, actions_said)
+
+
+@pytest.mark.long
+@given(shapes.filter(lambda shape: weight_of(shape) > 0), actions)
+@budget(TREES, max_examples=4_000)
+def test_the_log_counts_as_the_plain_tree_does_for_long(
+    log: Log, shape: Any, actions_said: list[Any]
+) -> None:
+    """The same with thousands of trees."""
+    check(log, shape, actions_said)
+
+
+THREE = Branch("group.g", (Leaf("a"), Leaf("b"), Leaf("c", 2)))
+
+
+def run_all(flow: Counted, *places: str) -> None:
+    """Have leaves begin and succeed."""
+    for place in places:
+        flow.begin(place)
+        flow.succeed(place)
+
+
+def test_a_workflow_completes_behind_its_last_leaf(log: Log) -> None:
+    """100 % is shown with the end only, which is told once and last."""
+    flow = Counted(log, THREE)
+    flow.release()
+    run_all(flow, "a", "b", "c")
+    events = flow.events()
+    assert [bar["percentage"] for bar in flow.bars()] == [25, 50, 99.9, 100]
+    assert [event_type for event_type, _ in events[-3:]] == ["progress", "status", "complete"]
+    assert events[-1][1]["result"] == {"tasks": 3}
+    assert log.operation(flow.name).status == "succeeded"  # type: ignore[union-attr]
+
+
+def test_a_workflow_that_is_still_published_does_not_end(log: Log) -> None:
+    """What is not sent yet may be more; when all is sent, the end is told at once."""
+    flow = Counted(log, THREE)
+    run_all(flow, "a", "b", "c")
+    assert flow.events()[-1][0] == "progress"
+    flow.release()
+    assert flow.events()[-1][0] == "complete"
+
+
+def test_a_workflow_of_which_a_leaf_failed_ends_in_an_error_behind_all_others(log: Log) -> None:
+    """The leaf keeps what it had, so the bar stays below 100 %."""
+    flow = Counted(log, THREE)
+    flow.release()
+    for place in ("a", "b"):
+        flow.begin(place)
+    flow.report("a", 1, 5)
+    flow.fail("a")
+    run_all(flow, "c", "b")
+    *_, (_, status), (last, said) = flow.events()
+    assert (status["status"], last, said["code"], said["terminal"]) == ("failed", "error", "failed", True)
+    assert flow.bars()[-1]["percentage"] == 87.5
+
+
+def test_a_workflow_of_which_a_leaf_was_cancelled_is_cancelled(log: Log) -> None:
+    """Nothing failed, and not all was done."""
+    flow = Counted(log, THREE)
+    flow.release()
+    run_all(flow, "a", "b")
+    flow.begin("c")
+    flow.fail("c", code="cancelled")
+    assert flow.events()[-1][1]["code"] == "cancelled"
+
+
+CHAIN = Branch("chain.c", (Leaf("a"), Leaf("b")))
+
+
+@pytest.mark.parametrize(("cuts", "code"), [(False, "incomplete"), (True, None)])
+def test_what_was_planned_and_never_sent_is_no_success(log: Log, cuts: bool, code: str | None) -> None:  # noqa: FBT001
+    """Unless the task itself cut off what was to follow it: then the workflow says how much was skipped."""
+    flow = Counted(log, CHAIN, unsent="b")
+    flow.release()
+    flow.begin("a")
+    end = Record.of(flow.leaves["a"], Complete, condition=OWN, run=run_of("a", 1))._replace(cuts=cuts)
+    flow.author.append(end)
+    said = flow.events()[-1][1]
+    assert said.get("code") == code
+    assert said.get("result") == (None if code else {"tasks": 1, "skipped": 1})
+    assert flow.bars()[-1]["percentage"] == 50
+
+
+def test_a_retry_gives_back_what_it_had_and_says_so(log: Log) -> None:
+    """The one way in which a bar falls."""
+    flow = Counted(log, THREE)
+    flow.begin("c")
+    flow.report("c", 1, 5)
+    flow.begin("c", 2)
+    bar = flow.bars()[-1]
+    assert (bar["percentage"], bar["gaveBack"], bar["retried"]) == (0, 25, flow.leaves["c"].id)
+
+
+def test_a_part_that_is_heard_of_before_its_host_counts_at_once(log: Log) -> None:
+    """Each placement says all that is to be known, so nothing depends on what comes first."""
+    flow = Counted(log, THREE)
+    at = flow.leaves["c"].placement
+    assert isinstance(at, Placement)
+    flow.begin("c")
+    flow.announce(placement.grafted(Branch("chain.x", (Leaf("x"), Leaf("y"))), at, 1, 1_000_000, "t"))
+    flow.begin("y")
+    flow.succeed("y")
+    assert flow.counts("done") == [1_500_000]
+    flow.report("c", 1, 9)
+    assert flow.counts("done") == [1_500_000]
+
+
+def test_members_of_a_group_do_not_crowd_the_workflow(log: Log) -> None:
+    """They are on ``members:``; what goes wrong with them is on both."""
+    flow = Counted(log, THREE)
+    flow.release()
+    flow.begin("a")
+    flow.fail("a")
+    entries = [entry for entry in log.read(flow.start) if entry.operation_id == flow.leaves["a"].id]
+    on_workflow = [entry.type for entry in entries if f"workflows:{flow.name}" in entry.topics]
+    assert on_workflow == ["error"]
+    assert all(f"members:{flow.name}" in entry.topics for entry in entries)
+
+
+def test_an_operation_without_a_place_counts_nowhere(log: Log) -> None:
+    """The plain path makes no key of a workflow."""
+    author = Author(log)
+    about = Descriptor.of("plain", "task", workflow="plain-flow")
+    author.append(
+        Record.beginning(about, "mine.1", 1), Record.of(about, Complete, condition=OWN, run="mine.1")
+    )
+    assert not log.redis.exists(log.key("wf:plain-flow"))
