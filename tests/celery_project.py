@@ -41,10 +41,12 @@ class Project:
         *,
         web: int = 1,
         worker: bool = True,
+        concurrency: int = 1,
         **env: str,
     ) -> None:
         self.pool = pool
         self._has_worker = worker
+        self._concurrency = concurrency
         self.folder = folder
         self.service = Stack(
             redis_url, folder, worker=False, web=web, TIDINGS_NAMESPACE=f"project-{pool}", **env
@@ -61,7 +63,7 @@ class Project:
             self.service.__enter__()
             self._publisher = self._start("publisher", sys.executable, "publisher.py")
             if self._has_worker:
-                self.start_worker()
+                self.start_worker(concurrency=self._concurrency)
         except BaseException:
             self._stop()
             raise

@@ -251,7 +251,7 @@ function store(e)
     redis.pcall('HSET', e.operation, 'last', id, 'e:' .. e.type, e.data)
   end
   if e.at then
-    local ok, told = pcall(tally, e, known[STATUS])
+    local ok, told = pcall(tally, e)
     asked = asked or (ok and told and not e.effect)
   elseif e.effect == 'leaves' then
     pcall(release, e)

@@ -38,14 +38,27 @@ def read(signature: Any) -> Part | None:
     return _or_none(lambda: _part(signature, among=_NONE))
 
 
-def read_group(group_id: str, members: Iterable[Any]) -> Part | None:
-    """Read what a group or a chord is about to publish: its frozen *members*, and the body that they name."""
-    return _or_none(lambda: _published(group_id, members))
+def read_group(group_id: str, members: Iterable[Any], *, alone: bool = True) -> Part | None:
+    """Read what a group or a chord is about to publish: its frozen *members*, and the body that they name.
+
+    Not *alone*: in the place of a task, whose siblings are known.
+    """
+    return _or_none(lambda: _published(group_id, members, group_id if alone else _ALL))
 
 
-def read_message(headers: Mapping[str, Any], body: Sequence[Any]) -> Part | None:
-    """Read a message of protocol 2: its task and what follows; None if it has siblings, for it names none."""
-    return _or_none(lambda: _message(headers, body))
+def read_message(headers: Mapping[str, Any], body: Sequence[Any], *, alone: bool = True) -> Part | None:
+    """Read a message of protocol 2: its task and what follows; None if it has siblings, for it names none.
+
+    Not *alone*: in the place of a task, whose siblings are known.
+    """
+    return _or_none(lambda: _message(headers, body, _NONE if alone else _ALL))
+
+
+def has_chord(part: Part) -> bool:
+    """Tell whether anything in it waits for a group."""
+    if isinstance(part, Leaf):
+        return False
+    return part.place.startswith("chord.") or any(map(has_chord, part.parts))
 
 
 def read_replacement(signature: Any, host: str, known: Iterable[str] = ()) -> Part | None:
@@ -54,6 +67,11 @@ def read_replacement(signature: Any, host: str, known: Iterable[str] = ()) -> Pa
     The task that now has the host's id gets the place ``<id>~<nesting>``, for the host keeps its own.
     """
     return _or_none(lambda: _replacement(signature, host, frozenset(known)))
+
+
+def in_place_of(part: Part, host: str, nesting: int, known: Iterable[str]) -> Part | None:
+    """Give what a published *part* has that replaces *host*, as `read_replacement` does."""
+    return _or_none(lambda: _standing_in(part, host, nesting, frozenset(known)))
 
 
 def _or_none(reading: Callable[[], Part]) -> Part | None:
@@ -153,7 +171,7 @@ def _chord(signature: Any, *, among: str) -> Branch:
     return Branch(f"chord.{group_id}", (members, _step(body, among=among)))
 
 
-def _published(group_id: str, members: Iterable[Any]) -> Part:
+def _published(group_id: str, members: Iterable[Any], among: str) -> Part:
     whole = list(islice(members, MAX_PARTS + 1))
     group = _members(group_id, whole)
     bodies = [_awaited_by(member) for member in whole]
@@ -161,7 +179,7 @@ def _published(group_id: str, members: Iterable[Any]) -> Part:
         return group
     if len({_id(body) if body else "" for body in bodies}) > 1:
         raise _NotUnderstood("the members of a chord name different bodies")
-    body = _step(bodies[0], among=group_id)  # Celery sends it with the group id of its own header
+    body = _step(bodies[0], among=among)  # Celery sends it with the group id of its own header
     return Branch(f"chord.{group_id}", (group, body))
 
 
@@ -176,24 +194,28 @@ def _awaited_by(member: Any) -> Any:
             return _mapping(member, "options").get("chord")
 
 
-def _message(headers: Mapping[str, Any], body: Sequence[Any]) -> Part:
+def _message(headers: Mapping[str, Any], body: Sequence[Any], among: str) -> Part:
     task_id, name = headers.get("id"), headers.get("task")
     if not isinstance(task_id, str) or not isinstance(name, str) or len(body) != 3:  # noqa: PLR2004 - protocol 2
         raise _NotUnderstood("a message is not of protocol 2")
     _, kwargs, embed = body
     options = {"task_id": task_id, "group_id": headers.get("group"), "chord": embed.get("chord"),
                "chain": embed.get("chain"), "headers": headers}  # fmt: skip
-    return _part({"task": name, "kwargs": kwargs, "options": options}, among=_NONE)
+    return _part({"task": name, "kwargs": kwargs, "options": options}, among=among)
 
 
 def _replacement(signature: Any, host: str, known: frozenset[str]) -> Part:
     nesting = _mapping(signature, "options").get("replaced_task_nesting")
     if not isinstance(nesting, int) or nesting < 1:
         raise _NotUnderstood("a replacement does not say how deep it is nested")
-    part = _renamed(_part(signature, among=_ALL), host, f"{host}~{nesting}", known)
-    if part is None or f"{host}~{nesting}" not in _leaf_places(part):
+    return _standing_in(_part(signature, among=_ALL), host, nesting, known)
+
+
+def _standing_in(part: Part, host: str, nesting: int, known: frozenset[str]) -> Part:
+    kept = _renamed(part, host, f"{host}~{nesting}", known)
+    if kept is None or f"{host}~{nesting}" not in _leaf_places(kept):
         raise _NotUnderstood("a replacement does not have the id of what it replaces")
-    return part
+    return kept
 
 
 def _renamed(part: Part, host: str, place: str, known: frozenset[str]) -> Part | None:

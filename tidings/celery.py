@@ -13,11 +13,11 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from functools import wraps
 from typing import Any, Final
 
-from celery import Celery, Task, current_app, signals, states
+from celery import Celery, Task, current_app, current_task, signals, states
 from celery.exceptions import (
     Ignore,
     SoftTimeLimitExceeded,
@@ -27,21 +27,23 @@ from celery.exceptions import (
 )
 from kombu.exceptions import OperationalError
 
-from tidings.current import activate, deactivate
+from tidings import celery_canvas
+from tidings.celery_canvas import AFTER, HEADER, PLACE, place_of, said_in
+from tidings.current import activate, deactivate, track
 from tidings.descriptor import Descriptor
 from tidings.errors import Cancelled, DispatchFailed, InvalidValue
 from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Status
 from tidings.lost import WORKER_LOST, ending, lost_attempt
 from tidings.operation import CANCELLED_MESSAGE, Operation, new_id
+from tidings.placement import Placement
 from tidings.process import FLUSH_S, configure, this_process
 from tidings.record import ANY, ATTEMPT, NEW, Record
 from tidings.settings import Settings
 from tidings.topics import check_identifier
 
-HEADER: Final = "tidings"
-"""The message header that carries an operation's kind and place; it survives retries."""
 _HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
 """What Celery does for itself. Not ``celery.accumulate``: it ends what a group replaced, under its id."""
+_MAPS: Final = frozenset({"celery.map", "celery.starmap"})
 _SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 
 
@@ -55,10 +57,12 @@ class TaskCancelled(Cancelled, Ignore):
 class _Running:
     """One attempt that runs in this process, and what Celery was told of it on the way."""
 
-    __slots__ = ("operation", "state", "successor", "token")
+    __slots__ = ("following", "operation", "state", "successor", "token")
 
-    def __init__(self, operation: Operation) -> None:
+    def __init__(self, operation: Operation, following: int) -> None:
         self.operation = operation
+        self.following = following
+        """How many steps of a chain its message brought along."""
         self.token = activate(operation)
         self.successor = ""
         """What it leaves its operation in, once it has sent a message that takes its place."""
@@ -83,6 +87,7 @@ def install(app: Celery, settings: Settings | None = None, *, ignore: Collection
     """
     configure(settings or Settings.from_env(os.environ))
     _hidden.update(ignore)
+    celery_canvas.install(_operation_id, _current)
     for signal, handler in _HANDLERS:
         signal.connect(handler, weak=False, dispatch_uid=f"tidings.{handler.__name__}")
     _listen_to_tasks()
@@ -145,36 +150,41 @@ def _before_publish(headers: MutableMapping[str, Any] | None = None, **_: Any) -
         return
     operation = stack[-1].operation
     about = operation.descriptor
-    headers[HEADER] = {"kind": about.kind, "owner": about.owner or None, "attempts": operation.attempt}
+    headers[HEADER] = {"kind": about.kind, "owner": about.owner or None, AFTER: operation.attempt}
 
 
 def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
     headers = headers or {}
-    if sender in _hidden or not headers.get("id"):
+    said = said_in(headers)
+    if _is_hidden(sender, said) or not headers.get("id"):
         return
     attempts: int = headers.get("retries") or 0
     stack = _running.get(headers["id"])
     if stack:  # the task itself
         stack[-1].successor = RETRYING if attempts else stack[-1].successor
         return
-    descriptor = _descriptor(headers["id"], sender, headers.get(HEADER))
-    if not attempts:
+    descriptor = _descriptor(headers["id"], sender, said)
+    before = _attempts_before(said)
+    if before and not attempts and PLACE in said:  # a workflow does not end while it is on its way
+        _say([Record.of(descriptor, Status, condition=ATTEMPT, attempt=before, status=QUEUED)])
+    elif not attempts:
         _say([Record.of(descriptor, Status, condition=NEW, status=QUEUED)])
     else:
         # A worker's parent, by retry_on_worker_lost.
         delay_s: float = getattr(current_app.tasks.get(sender), "default_retry_delay", None) or 0
-        before = attempts + _attempts_before(headers.get(HEADER))
-        _lose(descriptor, before, math.ceil(delay_s) + _window_s())
+        _lose(descriptor, before + attempts, math.ceil(delay_s) + _window_s())
 
 
-def _on_start(task_id: str, task: Task[Any, Any], **_: Any) -> None:
-    if task.name in _hidden:
-        return
+def _on_start(task_id: str, task: Task[Any, Any], kwargs: dict[str, Any] | None = None, **_: Any) -> None:
     header = getattr(task.request, HEADER, None)
+    if _is_hidden(task.name, header):
+        return
     attempt = task.request.retries + 1 + _attempts_before(header)
     operation = Operation.of(_descriptor(task_id, task.name, header), attempt, _redelivery_s(task))
     operation.cancelled_error = TaskCancelled
-    _running.setdefault(task_id, []).append(_Running(operation.start()))
+    _running.setdefault(task_id, []).append(_Running(operation.start(), len(task.request.chain or ())))
+    if task.name in _MAPS and isinstance(kwargs, dict) and isinstance(kwargs.get("it"), list):
+        kwargs["it"] = _Tracked(kwargs["it"])
 
 
 def _on_replace(task: Task[Any, Any], *_: object, **__: object) -> None:
@@ -219,7 +229,7 @@ def _on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, 
         return
     match state:
         case "SUCCESS":
-            operation.complete(retval)
+            operation.complete(retval, cuts=running.following > 0 and task.request.chain is None)
         case "IGNORED" if isinstance(retval, Cancelled):
             operation.error(CANCELLED, CANCELLED_MESSAGE)
             _store_revoked(task, task_id)
@@ -268,9 +278,9 @@ def _end_ignored(operation: Operation, state: str | None, meta: object) -> None:
             code = FAILED if state == states.FAILURE else CANCELLED
             operation.error(code, str(said or "The task ended itself."))
         case states.SUCCESS:
-            operation.complete(meta)
+            operation.complete(meta, cuts=True)
         case _:
-            operation.complete({"ignored": True})
+            operation.complete({"ignored": True}, cuts=True)
 
 
 def _end_unknown(operation: Operation, error: BaseException | None) -> None:
@@ -364,7 +374,7 @@ def _end_from_outside(
 
     Refused by the log if it is over, or has gone on to another attempt than *attempt*.
     """
-    if name in _hidden:
+    if _is_hidden(name, header):
         return
     descriptor = _descriptor(task_id, name, header)
     announced = Record.of(descriptor, Status, condition=NEW, status=QUEUED)
@@ -424,9 +434,28 @@ def _failure(exception: object) -> tuple[str, str, dict[str, str]]:
     return code, message, {"exception": name}
 
 
+def _is_hidden(name: str, header: object) -> bool:
+    """Tell whether a task is shown to nobody. One that a workflow counts on is shown all the same."""
+    return name in _hidden and PLACE not in said_in({HEADER: header})
+
+
+def _current() -> tuple[str, Operation] | None:
+    """Give the task whose code publishes something, and its operation."""
+    request = getattr(current_task, "request", None)
+    stack = _running.get(getattr(request, "id", None) or "")
+    return (request.id, stack[-1].operation) if request is not None and stack else None
+
+
+class _Tracked(list[Any]):
+    """The items of a map, whose progress is how many have been taken."""
+
+    def __iter__(self) -> Iterator[Any]:
+        return track(list(self[:]))
+
+
 def _attempts_before(header: object) -> int:
     """Give how many attempts the task had before its place was taken by the one with this header."""
-    attempts = header.get("attempts") if isinstance(header, dict) else 0
+    attempts = said_in({HEADER: header}).get(AFTER)
     return attempts if isinstance(attempts, int) else 0
 
 
@@ -435,10 +464,27 @@ def _number(value: object) -> float | None:
 
 
 def _descriptor(task_id: str, name: str, header: object) -> Descriptor:
-    """Describe a task's operation: kind and owner from its message, else from the task itself."""
-    said = header if isinstance(header, dict) else {}
+    """Describe a task's operation: kind, owner and place from its message, else from the task itself."""
+    said = said_in({HEADER: header})
     kind = said.get("kind") or getattr(current_app.tasks.get(name), "tidings_kind", None) or "task"
-    return Descriptor.of(_operation_id(task_id), kind, name=name, owner=said.get("owner"))
+    operation_id, place = _operation_id(task_id), place_of(task_id, said)
+    return Descriptor.of(
+        operation_id,
+        kind,
+        name=said.get("name") or name,
+        owner=said.get("owner"),
+        workflow=place.workflow if place else None,
+        parent=_parent(operation_id, place),
+        placement=place,
+    )
+
+
+def _parent(operation_id: str, place: Placement | None) -> str | None:
+    """Name what is just above an operation: the task that it replaces a part of, or the workflow."""
+    if place is None:
+        return None
+    hosts = [_operation_id(host.place.partition("~")[0]) for host in place.hosts]
+    return next((host for host in hosts if host != operation_id), place.workflow)
 
 
 def _operation_id(task_id: str) -> str:

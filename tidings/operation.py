@@ -11,6 +11,8 @@ import uuid
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from msgspec.structs import replace
+
 from tidings.current import activate, deactivate
 from tidings.descriptor import Descriptor
 from tidings.errors import Cancelled, InvalidValue
@@ -30,6 +32,7 @@ from tidings.events import (
 )
 from tidings.lost import lost_attempt
 from tidings.once import is_first
+from tidings.placement import Placement
 from tidings.process import this_process
 from tidings.record import OWN, Record
 from tidings.reporter import Reporter
@@ -59,8 +62,8 @@ class Operation:
 
     __slots__ = (
         "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_pace",
-        "_reporter", "_said_at", "_scheduled", "_silence_s", "_started_at", "_strict", "_token", "attempt",
-        "cancelled_error", "descriptor", "redelivery_s", "run",
+        "_reporter", "_said_at", "_scheduled", "_silence_s", "_started_at", "_strict", "_token", "_units",
+        "attempt", "cancelled_error", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +127,7 @@ class Operation:
         self._silence_s = 0.0  # the longest of this attempt
         self._pace = Pace()
         self._token: Token[Operation | None] | None = None
+        self._units = 0
 
     @property
     def id(self) -> str:
@@ -181,6 +185,20 @@ class Operation:
         if self._is_cancelling:
             raise self.cancelled_error(self.id)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether this attempt has said its last word."""
+        return self._over
+
+    def take_place(self, placement: Placement) -> None:
+        """Stand in a workflow from now on."""
+        self.descriptor = replace(
+            self.descriptor,
+            workflow_id=placement.workflow,
+            parent_id=placement.workflow,
+            placement=placement,
+        )
+
     def heed_cancel(self) -> None:
         """Have `check_cancelled` raise from now on: the reporter's and the lease's turn."""
         self._is_cancelling = True
@@ -217,16 +235,17 @@ class Operation:
         self._heed(tidy)
         self._say(Warning, said)
 
-    def complete(self, result: object = None) -> None:
+    def complete(self, result: object = None, *, cuts: bool = False) -> None:
         """End it well, with a *result* of at most 32 KB of JSON. Never blocks.
 
+        *cuts*: what its workflow had planned behind it will not come.
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
         tidy = Tidy()
         said: dict[str, Any] = {}
         if result is not None:
             said["result"] = tidy.json("result", result)
-        self._end(SUCCEEDED, Complete, said)
+        self._end(SUCCEEDED, Complete, said, cuts=cuts)
         self._heed(tidy)
 
     def error(
@@ -304,7 +323,23 @@ class Operation:
         self._not_before = time.monotonic() + self._reporter.interval_s
         event, tidy = self._progress_event(*latest)
         _log_once(tidy)
-        return self._record(Progress, event | self._estimate(event["current"], event["total"]))
+        current, total = event["current"], event["total"]
+        record = self._record(Progress, event | self._estimate(current, total))
+        return record._replace(units=self._count(current, total))
+
+    def hand_over(self) -> int:
+        """Say the newest progress at once; give how many units of its placement are done."""
+        record = self.take_progress()
+        if record is not None:
+            self._reporter.put([record])
+        return self._units
+
+    def _count(self, current: float, total: float | None) -> int:
+        placement = self.descriptor.placement
+        if not isinstance(placement, Placement):
+            return 0
+        self._units = max(self._units, placement.units_of(current, total))
+        return self._units
 
     def _estimate(self, current: float, total: float | None) -> dict[str, Any]:
         """Say how fast it goes and when it will be done, as far as that is known: for what really leaves."""
@@ -350,9 +385,10 @@ class Operation:
             return
         self._reporter.put([self._record(event, said)])
 
-    def _end(self, status: str, event: type[Event], said: dict[str, Any]) -> None:
+    def _end(self, status: str, event: type[Event], said: dict[str, Any], *, cuts: bool = False) -> None:
         phase, end = self._record(Status, {"status": status}), self._record(event, said)
-        self._finish(event.type, [phase, end._replace(took_s=self._took_s(), silence_s=self._silence_s)])
+        end = end._replace(took_s=self._took_s(), silence_s=self._silence_s, cuts=cuts)
+        self._finish(event.type, [phase, end])
 
     def _took_s(self) -> float:
         return time.monotonic() - self._started_at

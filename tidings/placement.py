@@ -80,11 +80,12 @@ def planted(plan: Part, workflow: str) -> dict[str, Placement]:
 def grafted(plan: Part, host: Placement, attempt: int, kept: int, token: str) -> dict[str, Placement]:
     """Place the leaves of what replaces *host*, whose *attempt* had *kept* units done.
 
-    One of them stands for the host's own operation. Raises: InvalidValue for weights that make no bar.
+    One of them stands for the host's own operation, and its leaf rests.
+    Raises: InvalidValue for weights that make no bar.
     """
     leaves = list(_leaves(plan))
     shares = divided(plan, host.units - kept)
-    hosts = (Host(host.place, attempt, token, kept, len(leaves) - 1), *host.hosts)
+    hosts = (Host(host.place, attempt, token, kept, len(leaves)), *host.hosts)
     return {
         leaf.place: Placement(
             host.workflow, leaf.place, units, host.whole, host.planned, is_member or host.is_member, hosts

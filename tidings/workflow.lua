@@ -3,8 +3,8 @@
 -- behind the commit, so nothing it meets may stop the append.
 --
 -- wf:<id> has done and whole (units), planned, announced, settled, failed, cancelled (leaves), cut, shown (per
--- mille); and for each leaf `l:<replacement it came by>/<place>` = "<attempt> <units done> <leaves come in> <over>
--- <replacement>". What was published under a replacement that was given up since finds another token there.
+-- mille), replaced (operations that left their work to others); and for each leaf `l:<replacement it came by>/<place>` = "<attempt> <units done> <leaves come in> <state>
+-- <replacement>"; state: 0 live, 1 over, 2 left to what replaces it. What was published under a replacement that was given up since finds another token there.
 -- An event's at = { workflow, place, units, whole, planned, hosts { place, attempt, token, kept, more }… }
 
 local KEPT = { 'done', 'planned', 'announced', 'settled', 'failed', 'cancelled', 'cut', 'shown' }
@@ -14,12 +14,15 @@ local function whole_number(x) return string.format('%.0f', x) end
 local function decimal(x) return (string.gsub(string.gsub(string.format('%.6f', x), '0+$', ''), '%.$', '')) end
 
 local function leaf_of(field, text)
-  local attempt, done, more, over, token = string.match(text or '', '^(%d+) (%d+) (%d+) ([01]) (.*)$')
+  local attempt, done, more, state, token = string.match(text or '', '^(%d+) (%d+) (%d+) ([012]) (.*)$')
   return {
     field = field, attempt = tonumber(attempt or 0), done = tonumber(done or 0), more = tonumber(more or 0),
-    over = over == '1', token = token or '', text = text
+    over = state == '1', left = state == '2', token = token or '', text = text or false
   }
 end
+
+-- Tells whether nothing more is to come of a leaf by itself: it has ended, or others do its work.
+local function rests(leaf) return leaf.over or leaf.left end
 
 -- Reads a workflow's counts, and the leaf at a place with all that it replaces a part of, nearest first.
 local function workflow_of(id, at)
@@ -32,7 +35,11 @@ local function workflow_of(id, at)
   local said = redis.call('HMGET', key, unpack(fields))
   local w = { id = id, key = key, leaves = {}, is_new = not said[2], gave_back = 0 }
   for i, name in ipairs(KEPT) do w[name] = tonumber(said[i] or 0) end
-  for i = #KEPT + 1, #fields do w.leaves[#w.leaves + 1] = leaf_of(fields[i], said[i]) end
+  for i = #KEPT + 1, #fields do
+    local leaf = leaf_of(fields[i], said[i])
+    leaf.rested = rests(leaf)
+    w.leaves[#w.leaves + 1] = leaf
+  end
   if at then
     w.whole = at[4]
     if w.is_new then w.planned = at[5] end
@@ -48,7 +55,7 @@ local function keep_workflow(w)
   end
   for _, leaf in ipairs(w.leaves) do
     local text = string.format(
-      '%.0f %.0f %.0f %s %s', leaf.attempt, leaf.done, leaf.more, leaf.over and '1' or '0', leaf.token)
+      '%.0f %.0f %.0f %s %s', leaf.attempt, leaf.done, leaf.more, leaf.over and '1' or leaf.left and '2' or '0', leaf.token)
     if text ~= leaf.text then
       changed[#changed + 1] = leaf.field
       changed[#changed + 1] = text
@@ -60,6 +67,14 @@ local function keep_workflow(w)
   end
   redis.pcall('HSET', w.key, unpack(changed))
   if w.is_new then redis.pcall('EXPIRE', w.key, running_ttl_s) end
+end
+
+-- Counts which leaves are live, from what they were and what they are.
+local function census(w)
+  for _, leaf in ipairs(w.leaves) do
+    if not leaf.text then w.announced = w.announced + 1 end
+    w.settled = w.settled + (rests(leaf) and 1 or 0) - (leaf.rested and 1 or 0)
+  end
 end
 
 -- Adds to a leaf, to all that it replaces a part of, and to the whole.
@@ -78,7 +93,7 @@ local function begin(w, i, attempt)
   local leaf = w.leaves[i]
   if attempt <= leaf.attempt then return end
   add(w, i, -leaf.done, -leaf.more)
-  leaf.attempt, leaf.token = attempt, ''
+  leaf.attempt, leaf.token, leaf.left = attempt, '', false
 end
 
 -- Lets all that a leaf replaces a part of be replaced; tells whether this is still what replaces it.
@@ -96,14 +111,21 @@ local function adopt(w, hosts)
   return true
 end
 
+-- Names the place of the part that goes on as the operation of what was replaced: of a it is a~1, of that a~2.
+local function stand_in_of(place)
+  local base, nesting = string.match(place, '^(.*)~(%d+)$')
+  return (base or place) .. '~' .. whole_number(tonumber(nesting or 0) + 1)
+end
+
 -- Counts what a leaf says of itself.
 local function count(w, e)
-  local leaf, attempt, units = w.leaves[1], e.attempt, e.at[3]
-  if not adopt(w, e.at[6]) or leaf.over then return end
+  local leaf, attempt, units, hosts = w.leaves[1], e.attempt, e.at[3], e.at[6]
+  if not adopt(w, hosts) then return end
   if e.condition ~= 'begin' and e.type ~= 'progress' and e.effect ~= 'ends' then return end
-  if e.effect == 'ends' then attempt = math.max(attempt, leaf.attempt) end -- the log took it: it is the end
-  if attempt < leaf.attempt then return end
   begin(w, 1, attempt)
+  if hosts[1] and e.condition == 'begin' and e.at[2] == stand_in_of(hosts[1][1]) then
+    w.leaves[2].left = true -- it took the operation over, maybe before its host could say that it leaves it
+  end
   if e.type == 'progress' and leaf.token == '' then
     add(w, 1, math.max(0, math.min(e.units, units) - leaf.done), 0)
   elseif e.type == 'complete' then
@@ -151,20 +173,59 @@ local function fail(w, e, status, code, message)
   finish(w, e, status, string.format('"code":"%s","message":"%s","terminal":true', code, message))
 end
 
+-- Has a leaf rest whose work is done by others, all of which have been announced by now.
+local function leave(w, e)
+  local leaf = w.leaves[1]
+  leaf.left = leaf.token ~= '' and e.attempt == leaf.attempt
+  redis.call('HSET', w.key, 'replaced', (redis.call('HGET', w.key, 'replaced') or '') .. ' ' .. e.id)
+end
+
+-- Has a leaf's end be the end of whoever was to stand for it, too.
+local function end_stand_in(w, e)
+  local token, place = w.leaves[1].token, e.at[2]
+  if token == '' or e.effect ~= 'ends' then return end
+  local field = 'l:' .. token .. '/' .. stand_in_of(place)
+  local said = redis.call('HGET', w.key, field)
+  if not said then return end
+  local leaf = leaf_of(field, said)
+  leaf.rested = rests(leaf)
+  leaf.over = true
+  w.leaves[#w.leaves + 1] = leaf
+end
+
+-- Ends what was replaced by others of which none was to stand for it any more.
+local function end_abandoned(w, e)
+  for id in string.gmatch(redis.call('HGET', w.key, 'replaced') or '', '[^ ]+') do
+    local about = redis.call('HGET', namespace .. 'op:' .. id, 'about')
+    if about then
+      local d = cjson.decode(about)
+      store({
+        topics = { 'operations:' .. id, 'workflows:' .. w.id }, condition = 'any', run = '', attempt = e.attempt,
+        type = 'error', status = 'failed', effect = 'ends',
+        data = string.format(
+          '{"operationId":%s,"operationType":%s,"workflowId":%s,"timestamp":%s,"attempt":%d,"code":"upstream_failed",'
+          .. '"message":"A task that was to do its work failed.","terminal":true}', quoted(id), quoted(d.kind),
+          quoted(w.id), quoted(string.match(e.data, '"timestamp":"([^"]*)"') or ''), e.attempt)
+      })
+    end
+  end
+end
+
 -- Ends a workflow of which no leaf is live and none is to come.
 local function settle(w, e)
   if w.announced == 0 or w.announced ~= w.settled then return end
+  end_abandoned(w, e)
   local of = ' of ' .. whole_number(w.planned) .. ' tasks '
   if w.failed > 0 then return fail(w, e, 'failed', 'failed', whole_number(w.failed) .. of .. 'failed.') end
   if w.cancelled > 0 then
     return fail(w, e, 'cancelled', 'cancelled', whole_number(w.cancelled) .. of .. 'were cancelled.')
   end
-  local missing = math.max(0, w.planned - w.settled)
+  local missing = math.max(0, w.planned - w.announced)
   if missing > 0 and w.cut == 0 then
     return fail(w, e, 'failed', 'incomplete', whole_number(missing) .. of .. 'were never sent.')
   end
   if w.done == w.whole then show(w, e, 1000) end
-  finish(w, e, 'succeeded', '"result":{"tasks":' .. whole_number(w.settled)
+  finish(w, e, 'succeeded', '"result":{"tasks":' .. whole_number(w.planned - missing)
     .. (missing > 0 and ',"skipped":' .. whole_number(missing) or '') .. '}')
 end
 
@@ -172,17 +233,19 @@ end
 local function is_held(known) return known[2] and known[2] ~= known[3] end
 
 -- Counts a leaf's event that was stored just now; tells whether the workflow is to be cancelled.
-local function tally(e, was_known)
+local function tally(e)
   local w = workflow_of(e.at[1], e.at)
   local known = redis.call('HMGET', namespace .. 'op:' .. w.id, 'status', 'run', 'left', 'end', 'cancel')
-  if not was_known then w.announced = w.announced + 1 end
   count(w, e)
+  if e.status == 'queued' and e.effect == 'leaves' then leave(w, e) end
+  end_stand_in(w, e)
   if e.effect == 'ends' then
-    w.settled = w.settled + 1
+    w.leaves[1].over = true
     if e.status == 'failed' then w.failed = w.failed + 1 end
     if e.status == 'cancelled' then w.cancelled = w.cancelled + 1 end
     if e.cuts then w.cut = 1 end
   end
+  census(w)
   if known[1] and not known[4] then
     local now = per_mille(w)
     if now ~= w.shown or w.gave_back > 0 then show(w, e, now) end

@@ -80,7 +80,7 @@ ALWAYS: Final = [
         "replace, in a second attempt", _send("is_replaced"),
         f"{RETRYING}( queued)? running succeeded", result={"word": "instead"},
     ),
-    Ending("replace by a group", _send("is_replaced_by_a_group"), "running( queued)? running succeeded"),
+    Ending("replace by a group", _send("is_replaced_by_a_group"), "running( queued)* running succeeded"),
     Ending("reject", _send("rejects"), "running failed", "rejected"),
     Ending(
         "reject, to come again, acknowledged", _send("rejects_too_late", "NEW"), "running failed", "rejected"

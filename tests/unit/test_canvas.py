@@ -10,8 +10,9 @@ from celery.canvas import _chain
 from celery.canvas import group as group_type
 from kombu.utils.json import dumps, loads
 
-from tidings import canvas, celery
+from tidings import canvas
 from tidings.canvas import read, read_group, read_message, read_replacement
+from tidings.celery_canvas import HEADER
 from tidings.workflow import Branch, Leaf, Part, Workflow
 
 app = Celery("canvases", broker="memory://", backend="cache+memory://", set_as_current=False)
@@ -117,7 +118,7 @@ def test_maps_weigh_their_items(published: list[Part | None]) -> None:
 
 def test_a_weight_is_taken_from_the_headers(published: list[Part | None]) -> None:
     """What an author says of a task's weight is in its signature, and in its message."""
-    signature = w("a").set(headers={celery.HEADER: {"weight": 2.5}})
+    signature = w("a").set(headers={HEADER: {"weight": 2.5}})
     assert read(signature) == Leaf("a", 2.5)
     signature.apply_async()
     assert published[0] == Leaf("a", 2.5)
