@@ -13,6 +13,7 @@ from tidings.current import (
     report_progress,
     report_status,
     report_warning,
+    step,
     track,
 )
 from tidings.errors import (
@@ -41,5 +42,6 @@ __all__ = [
     "report_status",
     "report_warning",
     "save_result",
+    "step",
     "track",
 ]

@@ -6,6 +6,7 @@ variable. Threads, executors and greenlets do not inherit it: hand them the oper
 
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from operator import length_hint
 from typing import TYPE_CHECKING, TypeVar
@@ -50,6 +51,18 @@ def report_warning(code: str, message: str, details: object = None) -> None:
         _say_nowhere("report_warning")
     else:
         operation.warning(code, message, details)
+
+
+@contextmanager
+def step(name: str, weight: float | None = None) -> Iterator[None]:
+    """Do a part of the current operation's work, *weight* (0 to 1) of it (see Operation.step)."""
+    operation = _current.get()
+    if operation is None:
+        _say_nowhere("step")
+        yield
+    else:
+        with operation.step(name, weight):
+            yield
 
 
 def check_cancelled() -> None:

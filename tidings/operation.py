@@ -8,6 +8,8 @@ here blocks on Redis or fails the task (unless strict). It does not know Celery.
 import logging
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,6 +24,7 @@ from tidings.events import (
     FAILED,
     FINAL_STATUSES,
     QUEUED,
+    RUNNING,
     SUCCEEDED,
     Complete,
     Error,
@@ -36,6 +39,7 @@ from tidings.placement import Placement
 from tidings.process import this_process
 from tidings.record import OWN, Record
 from tidings.reporter import Reporter
+from tidings.steps import TOTAL, Scope, weight_of
 from tidings.values import MAX_STATUS_CHARS, Tidy, percentage
 
 if TYPE_CHECKING:
@@ -62,8 +66,8 @@ class Operation:
 
     __slots__ = (
         "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_pace",
-        "_reporter", "_said_at", "_scheduled", "_silence_s", "_started_at", "_strict", "_token", "_units",
-        "attempt", "cancelled_error", "descriptor", "redelivery_s", "run",
+        "_reporter", "_said_at", "_scheduled", "_scope", "_silence_s", "_started_at", "_strict", "_token",
+        "_units", "attempt", "cancelled_error", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -128,6 +132,7 @@ class Operation:
         self._pace = Pace()
         self._token: Token[Operation | None] | None = None
         self._units = 0
+        self._scope: Scope | None = None
 
     @property
     def id(self) -> str:
@@ -166,11 +171,46 @@ class Operation:
             return
         if self._strict:
             self._progress_event(current, total, message)
+        if self._scope is not None and self._scope.divides:
+            current, total = self._scope.report(current, total), TOTAL
         self._latest = (current, total, message)
         if self._scheduled == self._reporter.id:
             return
         self._scheduled = self._reporter.id
         self._reporter.schedule(self, self._not_before)
+
+    @contextmanager
+    def step(self, name: str, weight: float | None = None) -> Iterator[None]:
+        """Do a part of the work, *weight* (0 to 1) of what surrounds it. Never blocks.
+
+        What is said inside fills that share, what is said outside steps fills what is left; without a weight
+        a step has a name only. Those that are open at once are inside one another, in any thread. Its
+        name is the operation's status meanwhile; the status that follows it says how it went.
+        Raises: InvalidValue in strict mode only, for a weight that is none: then the step has none.
+        """
+        tidy = Tidy()
+        try:
+            share = weight_of(weight)
+        except InvalidValue as problem:
+            share = None
+            tidy.problems.append(problem)
+        self._heed(tidy)
+        self._scope = step = Scope(name, self._scope or Scope(), share)
+        self.status(name)
+        try:
+            yield
+        except BaseException:
+            self._leave_step(step, is_done=False)
+            raise
+        self._leave_step(step, is_done=True)
+
+    def _leave_step(self, step: Scope, *, is_done: bool) -> None:
+        self._scope = above = step.leave(is_done=is_done)
+        if self._over:
+            return
+        if above.divides:
+            self.progress(0)
+        self.status(above.name or RUNNING, {"step": step.name, "done": is_done})
 
     @property
     def is_cancelling(self) -> bool:

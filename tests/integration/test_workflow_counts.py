@@ -315,6 +315,55 @@ def test_a_part_that_is_heard_of_before_its_host_counts_at_once(log: Log) -> Non
     assert flow.counts("done") == [1_500_000]
 
 
+class Host(Counted):
+    """A workflow of which one leaf, c, was replaced by x and y."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, THREE)
+        self.begin("c")
+        self.replace("first", "x")
+
+    def replace(self, token: str, place: str, attempt: int = 1) -> None:
+        """Have an attempt at c be replaced by one leaf, which has done half of its work."""
+        at = self.leaves["c"].placement
+        assert isinstance(at, Placement)
+        self.announce(placement.grafted(Leaf(place), at, attempt, 0, token))
+        self.begin(place)
+        self.report(place, 1, 5)
+
+
+def test_what_replaced_an_attempt_that_was_given_up_counts_no_more(log: Log) -> None:
+    """A later attempt takes back what the replacement had, and hears no more of it."""
+    flow = Host(log)
+    assert flow.counts("done") == [1_000_000]
+    flow.begin("c", 2)
+    assert flow.counts("done") == [0]
+    flow.report("x", 1, 9)
+    assert flow.counts("done") == [0]
+
+
+def test_a_task_is_replaced_once_in_an_attempt(log: Log) -> None:
+    """Two deliveries of it may both be replaced; the first counts."""
+    flow = Host(log)
+    flow.replace("second", "y")
+    assert flow.counts("done") == [1_000_000]
+
+
+def test_what_replaces_a_task_that_has_ended_counts_no_more(log: Log) -> None:
+    """The task keeps what was done for it."""
+    flow = Host(log)
+    flow.fail("c")
+    flow.report("x", 1, 9)
+    assert flow.counts("done") == [1_000_000]
+
+
+def test_a_success_is_all_of_the_work_and_ends_who_were_to_do_it(log: Log) -> None:
+    """What came in with a replacement is planned no more."""
+    flow = Host(log)
+    flow.succeed("c")
+    assert flow.counts("done", "planned") == [2_000_000, 3]
+
+
 def test_members_of_a_group_do_not_crowd_the_workflow(log: Log) -> None:
     """They are on ``members:``; what goes wrong with them is on both."""
     flow = Counted(log, THREE)
