@@ -107,10 +107,13 @@ SHAPES: Final = {
 
 
 @pytest.fixture(scope="module")
-def project(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A project with a prefork worker of two processes."""
     folder = tmp_path_factory.mktemp("canvases")
-    with Project(redis_server.url, folder, "prefork", PROJECT, concurrency=2) as project:
+    with (
+        RedisServer(folder / "redis") as server,
+        Project(server.url, folder, "prefork", PROJECT, concurrency=2) as project,
+    ):
         yield project
 
 
