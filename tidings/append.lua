@@ -135,13 +135,19 @@ local function flag(command, run)
   redis.pcall('EXPIRE', key, running_ttl_s)
 end
 
+-- Tells whether an operation is a workflow with leaves that are not over: these end it.
+local function has_live_leaves(e)
+  local counts = redis.pcall('HMGET', namespace .. 'wf:' .. e.id, 'announced', 'settled')
+  return tonumber(counts[1] or 0) > tonumber(counts[2] or 0)
+end
+
 -- Keeps that the operation is to be cancelled: by the run that works on it, or by nobody if it is idle.
 local function keep_cancel(e, known)
   local run = known[RUN]
   if string.sub(e.condition, 1, 6) == 'cancel' then
-    local idle = not run or redis.pcall('HGET', e.operation, 'left') == run
-    redis.pcall('HSET', e.operation, 'cancel', idle and 'idle' or run)
-    if not idle then flag('SADD', run) end
+    local idle = (not run or redis.pcall('HGET', e.operation, 'left') == run) and not has_live_leaves(e)
+    redis.pcall('HSET', e.operation, 'cancel', idle and 'idle' or run or 'leaves')
+    if run and not idle then flag('SADD', run) end
   elseif known[CANCEL] and (e.effect or e.condition == 'begin') then
     if run then flag('SREM', run) end
     if not e.effect then flag('SADD', e.run) end

@@ -132,15 +132,15 @@ def dispatch(
     return descriptor
 
 
-def revoke(app: Celery, task_id: str) -> None:
-    """Have the workers that are up drop the task when its turn comes. Waits for the broker, some seconds.
+def revoke(app: Celery, task_ids: list[str]) -> None:
+    """Have the workers that are up drop these tasks when their turn comes. Waits for the broker, for seconds.
 
     Never raises on the broker's account: a task that begins all the same hears of its cancelling itself.
     """
     try:
-        app.control.revoke(task_id)
+        app.control.revoke(task_ids)
     except (OperationalError, OSError) as error:
-        logger.warning("task %s was not revoked: %s", task_id, error)
+        logger.warning("%d tasks were not revoked: %s", len(task_ids), error)
 
 
 def _before_publish(headers: MutableMapping[str, Any] | None = None, **_: Any) -> None:

@@ -12,16 +12,19 @@ import pytest
 
 from dev.redis_server import RedisServer
 from tests.celery_project import Project
+from tests.http_stream import get_json, post_json
 from tests.stack import READ_S
+from tests.waiting import wait_until
 
 PROJECT: Final = """
 import os
+import time
 
 from celery import Celery, chain, chord, group
 from celery.result import GroupResult
 
 import tidings.celery
-from tidings import report_progress
+from tidings import check_cancelled, report_progress
 
 url = os.environ["REDIS_URL"].replace("unix://", "redis+socket://")
 app = Celery("proj", broker=url, backend=url)
@@ -33,6 +36,14 @@ tidings.celery.install(app)
 def work(*args):
     report_progress(1, 4)
     return 1
+
+
+@app.task
+def looks(*args):
+    report_progress(1, 4)
+    while True:
+        check_cancelled()
+        time.sleep(0.02)
 
 
 @app.task
@@ -180,6 +191,36 @@ def test_a_workflow_of_which_a_task_fails_ends_in_an_error_below_100(project: Pr
     assert (event_type, said["code"]) == ("error", "failed")
     assert len(seen) == 3
     assert seen.bars[-1]["percentage"] == 50  # half of the one that failed, and all of another, of three
+
+
+def running_in(project: Project, flow: str) -> int:
+    """Count the members of a workflow that run."""
+    path = f"/api/operations?topics=members:{flow}&status=running"
+    return len(get_json(f"{project.service.url}{path}").body["operations"])
+
+
+@pytest.mark.parametrize(
+    ("canvas", "announced"),
+    [
+        ("group(looks.si() for _ in range(6))", 6),
+        ("chord([looks.si(), looks.si()], work.si())", 2),
+        ("chain(group(looks.si(), looks.si()), looks.si())", 2),
+    ],
+)
+def test_cancelling_a_workflow_cancels_all_that_it_runs_and_was_to_run(
+    project: Project, canvas: str, announced: int
+) -> None:
+    """Two run and stop, the others never begin, what was to follow is not sent; the workflow ends last."""
+    flow = project.publish(f"run({canvas})")
+    wait_until(lambda: running_in(project, flow) == 2, timeout_s=READ_S)
+    reply = post_json(f"{project.service.url}/api/operations/{flow}/cancel", {})
+    assert (reply.status, reply.body["status"]) == (202, "cancelling")
+    seen = Seen(project, flow)
+    seen.check()
+    assert {events[-1][1]["code"] for events in seen.values()} == {"cancelled"}
+    assert len(seen) == announced + 1
+    began = [any(said.get("status") == "running" for _, said in events) for events in seen.values()]
+    assert sum(began) == 3  # two tasks, and the workflow
 
 
 def test_a_chord_whose_header_fails_ends_too(project: Project) -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.integration.test_log import Author
 from tests.unit.test_workflow import actions, planted, shapes, weight_of
 from tidings import placement
+from tidings.cancel import cancelling
 from tidings.descriptor import Descriptor
-from tidings.events import QUEUED, RUNNING, Complete, Error, Event, Progress, Status
-from tidings.log import Log
+from tidings.events import CANCELLING, QUEUED, RUNNING, Complete, Error, Event, Progress, Status
+from tidings.log import CANCEL, Log, OperationState
 from tidings.placement import Placement
 from tidings.record import NEW, OWN, Record
 from tidings.workflow import Branch, Leaf, Part, Workflow
@@ -97,6 +98,12 @@ class Counted:
     def fail(self, place: str, attempt: int = 1, code: str = "failed") -> bool:
         """End a leaf badly."""
         return self.say(place, attempt, Error, code=code, message="m", terminal=True)
+
+    def state(self) -> OperationState:
+        """Read the workflow as it is."""
+        state = self.log.operation(self.name)
+        assert state is not None
+        return state
 
     def counts(self, *fields: str) -> list[int]:
         """Read counts that Redis keeps."""
@@ -271,6 +278,23 @@ def test_a_workflow_of_which_a_leaf_was_cancelled_is_cancelled(log: Log) -> None
     run_all(flow, "a", "b")
     flow.begin("c")
     flow.fail("c", code="cancelled")
+    assert flow.events()[-1][1]["code"] == "cancelled"
+
+
+def test_a_workflow_that_is_to_be_cancelled_ends_behind_its_leaves(log: Log) -> None:
+    """Its leaves are told with the answers to what they say; the last of them ends it."""
+    flow = Counted(log, THREE)
+    flow.release()
+    run_all(flow, "a")
+    flow.begin("b")
+    asked = cancelling(flow.state(), "somebody")
+    assert flow.author.codes(*asked) == ["stored", "alive", "alive"]
+    assert flow.state().status == CANCELLING
+    (told,) = flow.author.append(Record.beginning(flow.leaves["c"], run_of("c", 1), 1))
+    assert (told.code, told.message) == ("stored", CANCEL)
+    flow.fail("c", code="cancelled")
+    assert flow.state().end is None
+    flow.fail("b", code="cancelled")
     assert flow.events()[-1][1]["code"] == "cancelled"
 
 

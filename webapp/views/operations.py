@@ -9,7 +9,6 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 import tidings.celery
 from tasks.catalog import kind_named
-from tidings.cancel import cancelling
 from tidings.checking import check
 from tidings.cursor import Cursor
 from tidings.errors import InvalidValue, LogUnavailable
@@ -19,6 +18,7 @@ from tidings.replay import MAX_STATES, Opening, from_the_beginning, resume
 from tidings.topics import Filter, check_identifier
 from tidings.values import MAX_MESSAGE_CHARS
 from webapp.auth import asker
+from webapp.cancelling import cancel, cancel_leaves
 from webapp.documents import event_document, events_url, operation_document
 from webapp.errors import Conflict, NotFound
 from webapp.query import read_cursor, read_filter, read_limit, read_words
@@ -125,7 +125,8 @@ def start_operation() -> Response:
 def cancel_operation(operation_id: str) -> Response:
     """Ask for an operation to be cancelled; it ends at once if it waits for its turn.
 
-    Asking again changes nothing. Refused if it is over, or if another attempt than the one named is at it.
+    Of a workflow, all that it has begun or is about to. Asking again changes nothing. Refused if it is over,
+    or if another attempt than the one named is at it.
     """
     here = service()
     asked = _read_body(CancelRequest)
@@ -133,8 +134,7 @@ def cancel_operation(operation_id: str) -> Response:
     state = here.log.operation(operation_id)
     if state is None:
         raise NotFound(f"operation {operation_id}")
-    records = cancelling(state, asker(), reason=asked.reason, attempt=asked.attempt)
-    codes = [outcome.code for outcome in here.process.writer.append_all(records)]
+    codes = cancel(here, state, asker(), reason=asked.reason, attempt=asked.attempt)
     match codes[0]:
         case "over":
             raise Conflict(f"operation {operation_id} is over", operationStatus=_status(operation_id))
@@ -144,8 +144,8 @@ def cancel_operation(operation_id: str) -> Response:
             raise NotFound(f"operation {operation_id}")
     if "error" in codes:
         raise LogUnavailable("the cancelling could not be appended")
-    if codes[0] != "asked":
-        tidings.celery.revoke(here.producer, operation_id)
+    if state.descriptor.workflow_id == operation_id:
+        cancel_leaves(here, operation_id, asker(), reason=asked.reason)
     status = CANCELLED if codes[-1] == "stored" else CANCELLING
     return _json({"operationId": operation_id, "status": status, "eventsUrl": events_url(operation_id)}, 202)
 
