@@ -1,7 +1,7 @@
 """A Celery project whose one task does nothing, with Tidings if ``BENCH_TIDINGS`` says so.
 
-``python -m bench.noop TASKS`` publishes that many to the broker at ``REDIS_URL``, then has a prefork worker
-of two processes run them all, and answers one line of JSON: what each cost.
+``python -m bench.noop TASKS [group]`` publishes that many to the broker at ``REDIS_URL``, singly or in one
+group, then has a prefork worker of two processes run them all, and answers one line of JSON: what each cost.
 """
 
 import json
@@ -11,9 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from celery import Celery
+from celery import Celery, group
 from redis import Redis
 
 import tidings.celery
@@ -35,13 +35,12 @@ def noop() -> None:
     """Do nothing."""
 
 
-def main(tasks: int) -> dict[str, float]:
+def main(tasks: int, *, as_group: bool) -> dict[str, float]:
     """Publish and run so many tasks; give milliseconds per task; a worker's CPU with its start."""
     redis = Redis.from_url(URL)
     noop.delay()  # connects
     began, cpu = time.perf_counter(), time.process_time()
-    for _ in range(tasks):
-        noop.delay()
+    flow = publish(tasks, as_group=as_group)
     publish_s = time.perf_counter() - began
     if HAS_TIDINGS:
         this_process().reporter.flush(LONGEST_S)
@@ -65,6 +64,27 @@ def main(tasks: int) -> dict[str, float]:
         "publish_ms": publish_s / tasks * 1000,
         "run_ms": run_s / tasks * 1000,
         "shown_ms": shown_s / tasks * 1000,
+        **(_bar(redis, flow) if flow and HAS_TIDINGS else {}),
+    }
+
+
+def publish(tasks: int, *, as_group: bool) -> str:
+    """Publish so many; give the group's id."""
+    if as_group:
+        return str(group(noop.s() for _ in range(tasks)).apply_async().id)
+    for _ in range(tasks):
+        noop.delay()
+    return ""
+
+
+def _bar(redis: Any, flow: str) -> dict[str, float]:
+    """Say what became of a group's bar: what a watcher was told, and what it takes in Redis."""
+    state = this_process().log.operation(flow)
+    if state is None or state.end is None:
+        sys.exit(f"the workflow has no end: {state}")
+    return {
+        "told": redis.xinfo_stream(f"{{tidings}}:t:workflows:{flow}")["entries-added"],
+        "bar_kb": redis.memory_usage(f"{{tidings}}:wf:{flow}", samples=0) / 1_000,
     }
 
 
@@ -77,4 +97,4 @@ def _wait(condition: Callable[[], object]) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(int(sys.argv[1]))))
+    print(json.dumps(main(int(sys.argv[1]), as_group=sys.argv[2:] == ["group"])))

@@ -51,6 +51,7 @@ class Plan:
     growth_streams: int
     growth_rates: Sequence[int]
     calls: int
+    group: int
     peers: frozenset[str] = field(default_factory=frozenset)
 
     def among(self, candidates: Sequence[Candidate]) -> list[Candidate]:
@@ -62,12 +63,12 @@ FULL = Plan(
     full=True, runs=3, broadcast=(1_000, 10_000, 50_000, 100_000), everybody_upto=10_000, events=10,
     streams=10_000, fast_streams=6_000, fast_s=10, rates=(1_000, 5_000, 10_000), rates_s=10, idle_s=30,
     heartbeat_s=15, stuck=200, stuck_s=20, growth_streams=1_000,
-    growth_rates=(100, 1_000, 5_000, 10_000, 20_000), calls=300_000,
+    growth_rates=(100, 1_000, 5_000, 10_000, 20_000), calls=300_000, group=10_000,
 )  # fmt: skip
 QUICK = Plan(
     full=False, runs=1, broadcast=(100, 500), everybody_upto=500, events=5, streams=500, fast_streams=300,
     fast_s=3, rates=(500, 2_000), rates_s=2, idle_s=6, heartbeat_s=2, stuck=20, stuck_s=16,
-    growth_streams=200, growth_rates=(100, 1_000, 5_000), calls=30_000,
+    growth_streams=200, growth_rates=(100, 1_000, 5_000), calls=30_000, group=500,
 )  # fmt: skip
 
 

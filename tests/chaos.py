@@ -20,7 +20,12 @@ from tests.long_run import say, stop_on_term, table
 
 ROOT: Final = Path(__file__).parent.parent
 SEEDS: Final = 3
-SUITES: Final = ("tests/faults", "tests/model")
+SUITES: Final = (
+    "tests/faults",
+    "tests/model",
+    "tests/integration/test_workflow_counts.py",
+    "tests/e2e/test_killed_canvases.py",
+)
 """What takes ``--chaos`` and ``--seed``."""
 MIXED_MIN: Final = 30.0
 
@@ -48,9 +53,8 @@ def parts(first_seed: int, seeds: int, mixed_min: float) -> Iterator[Part]:
     """Give what is to be run: the short ones first, so that a fault shows soon."""
     for seed in range(first_seed, first_seed + seeds):
         for suite in SUITES:
-            if (ROOT / suite).is_dir():
-                pytest = (sys.executable, "-m", "pytest", "--chaos", "--seed", str(seed), "--timeout", "1800")
-                yield Part(suite, seed, (*pytest, "-q", suite))
+            pytest = (sys.executable, "-m", "pytest", "--chaos", "--seed", str(seed), "--timeout", "1800")
+            yield Part(suite, seed, (*pytest, "-q", suite))
     mixed = (sys.executable, "-m", "tests.mixed", "--minutes", f"{mixed_min:g}", "--seed", str(first_seed))
     yield Part("mixed run", first_seed, mixed)
 

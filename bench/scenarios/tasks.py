@@ -1,9 +1,10 @@
-"""(f) What it costs to see a task that does nothing, beside plain Celery in the same run."""
+"""(f) What it costs to see tasks that do nothing, singly and in a group, beside plain Celery in one run."""
 
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -25,30 +26,40 @@ COLUMNS: Final = (
     ("publish_cpu_ms", "publish, CPU ms"), ("run_cpu_ms", "run and start, CPU ms"),
     ("shown_ms", "run and in the log, ms a task"),
 )  # fmt: skip
+GROUP_COLUMNS: Final = (*COLUMNS, ("told", "events for a watcher"), ("bar_kb", "KB of Redis for the bar"))
 
 
 def measure(plan: Plan) -> list[Table]:
     """Publish and run without and with Tidings in turn, each time on a new Redis."""
+    return [
+        _table(plan, "f-tasks", "(f) A task that does nothing", COLUMNS, plan.calls // SHARE),
+        _table(plan, "f-group", "(f) One group of them", GROUP_COLUMNS, plan.group, "group"),
+    ]
+
+
+def _table(
+    plan: Plan, name: str, title: str, columns: Sequence[tuple[str, str]], tasks: int, *form: str
+) -> Table:
     BUILD.mkdir(parents=True, exist_ok=True)
     runs: dict[str, list[Figures]] = {PLAIN: [], OURS: []}
     reasons: dict[str, str] = {}
     for _ in range(plan.runs):
         for label, figures in runs.items():
-            print(f"  a task that does nothing: {label} …", file=sys.stderr, flush=True)
+            print(f"  {title[4:]}: {label} …", file=sys.stderr, flush=True)
             try:
-                figures.append(_run(plan.calls // SHARE, {"BENCH_TIDINGS": "1"} if label == OURS else {}))
+                figures.append(_run(tasks, {"BENCH_TIDINGS": "1"} if label == OURS else {}, *form))
             except NotMeasured as error:
                 reasons[label] = str(error)
-    table = Table("f-tasks", "(f) A task that does nothing, prefork worker of two processes", COLUMNS)
+    table = Table(name, f"{title}, prefork worker of two processes", columns)
     table.rows = [Row(label, medians(runs[label]), reasons.get(label, "")) for label in runs]
     table.checks = [Check("≤ 1 ms a task over plain Celery", _overhead_ms(table), BAR_MS, "ms", plan.full)]
-    return [table]
+    return table
 
 
-def _run(tasks: int, env: dict[str, str]) -> Figures:
+def _run(tasks: int, env: dict[str, str], *form: str) -> Figures:
     with tempfile.TemporaryDirectory(dir=BUILD) as folder, RedisServer(Path(folder)) as redis:
         known = os.environ | {"PYTHONPATH": str(ROOT), "REDIS_URL": redis.url} | env
-        said = supplies.run([sys.executable, "-m", "bench.noop", str(tasks)], LONGEST_S, env=known)
+        said = supplies.run([sys.executable, "-m", "bench.noop", str(tasks), *form], LONGEST_S, env=known)
     figures: Figures = json.loads(said.splitlines()[-1])
     return figures
 

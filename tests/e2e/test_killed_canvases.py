@@ -14,6 +14,8 @@ import pytest
 from dev.redis_server import RedisServer
 from tests.celery_project import Project
 from tests.e2e.test_canvases import PROJECT, Seen
+from tests.stack import READ_S
+from tests.waiting import wait_until
 from tidings.log import Log
 from tidings.settings import Settings
 
@@ -30,12 +32,16 @@ CAME: Final = 0.6
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose deaths are told after some two seconds."""
+    """A project whose deaths are told after some two seconds.
+
+    It has done something: a worker gives up if a process is killed before it is ready (CELERY.md, 3).
+    """
     folder = tmp_path_factory.mktemp("killed")
     with (
         RedisServer(folder / "redis") as server,
         Project(server.url, folder, "prefork", SLOW, concurrency=2, TIDINGS_LEASE_S=str(LEASE_S)) as project,
     ):
+        Seen(project, project.publish("run(group(work.si(), work.si()))")).check()
         yield project
 
 
@@ -49,7 +55,8 @@ def children(project: Project) -> list[int]:
 def killed(project: Project, chance: random.Random) -> Seen:
     """Run the canvas once, and kill one of those who run it at some moment."""
     flow = project.publish(f"run({NESTED})")
-    time.sleep(chance.uniform(0, CAME))
+    at = time.monotonic() + chance.uniform(0, CAME)
+    wait_until(lambda: time.monotonic() >= at, timeout_s=READ_S)
     victims = children(project)
     if victims:
         with suppress(ProcessLookupError):
