@@ -247,9 +247,10 @@ local function tally(e)
   end
   census(w)
   if known[1] and not known[4] then
-    local now = per_mille(w)
-    if now ~= w.shown or w.gave_back > 0 then show(w, e, now) end
-    if not is_held(known) then settle(w, e) end
+    local now, held = per_mille(w), is_held(known)
+    local shows_whole = not held and w.done == w.whole and w.announced == w.settled
+    if not shows_whole and (now ~= w.shown or w.gave_back > 0) then show(w, e, now) end
+    if not held then settle(w, e) end
   end
   keep_workflow(w)
   return known[5] or known[1] == 'cancelled'

@@ -135,14 +135,30 @@ def test_broker_that_is_no_redis_makes_no_difference(projects: Projects) -> None
     assert end_of(events)["result"] == 7
 
 
-def test_every_task_of_a_canvas_is_an_operation(projects: Projects) -> None:
+def bar_of(service: Stack, workflow: str) -> list[float]:
+    """Give how the bar of a workflow rose to its end."""
+    events = events_of(service, workflow)
+    assert events[-1][0] == "complete"
+    assert end_of(events)["operationType"] == "workflow"
+    return [data["percentage"] for kind, data in events if kind == "progress"]
+
+
+def test_canvas_of_a_script_is_one_workflow(projects: Projects) -> None:
+    """A group of three chains has one bar, which each of the six tasks moves."""
+    workflow = printed_by("publish.py", "rows", env=projects.scripts)
+
+    assert bar_of(projects.service, workflow) == [16.6, 33.3, 50, 66.6, 83.3, 100]
+
+
+def test_every_task_of_a_chord_that_is_polled_for_is_an_operation(projects: Projects) -> None:
     """Three chains and what sums them up are seven operations; what polls for the sum is none."""
     service = projects.service
+    before = names(service, "proj.")
     body = printed_by("publish.py", "table", env=projects.scripts)
 
     assert end_of(events_of(service, body))["result"] == (2 + 4 + 6) * 10
     expected = ["proj.tasks.add"] * 3 + ["proj.tasks.mul"] * 3 + ["proj.tasks.xsum"]
-    assert [name for name in names(service, "proj.") if name != "proj.tasks.fetch"] == expected
+    assert names(service, "proj.") == sorted(before + expected)
     assert names(service, "celery.") == []
 
 
@@ -158,8 +174,12 @@ def test_web_process_announces_what_it_publishes(projects: Projects) -> None:
 
 
 def test_canvas_of_a_web_process_ends_with_its_body(projects: Projects) -> None:
-    """Each of its tasks, and what collects them, is an operation."""
+    """Each of its tasks, and what collects them, is an operation; all of them make one bar."""
     body = posted(f"{projects.web_url}/report")
+    end = end_of(events_of(projects.service, body))
+    bar = bar_of(projects.service, end["workflowId"])
 
-    assert end_of(events_of(projects.service, body))["result"] == 2
+    assert end["result"] == 2
+    assert bar == sorted(bar)
+    assert bar[-1] == 100
     assert names(projects.service, "task_app.tasks.collect") == ["task_app.tasks.collect"]
