@@ -9,6 +9,8 @@ FIRST_S: Final = 0.05
 LONGEST_S: Final = 0.6
 """From the beginning of a try to the next: live again within a second of Redis' return."""
 _SHORTEST_S: Final = 0.02
+_chance: Final = random.SystemRandom()
+"""Not the process' own, which is the author's to seed: threads of ours would take numbers out of its row."""
 
 
 class Backoff:
@@ -32,6 +34,6 @@ class Backoff:
         took_s = self._clock() - self._tried_at
         if took_s > LONGEST_S:
             self._next_s = FIRST_S
-        pause_s = self._next_s * random.uniform(0.5, 1)  # noqa: S311 - jitter
+        pause_s = self._next_s * _chance.uniform(0.5, 1)
         self._next_s = min(self._next_s * 2, LONGEST_S)
         return max(pause_s - took_s, _SHORTEST_S)

@@ -54,7 +54,7 @@ import email.parser  # noqa: F401 - redis-py needs these two at its first connec
 import encodings.idna  # noqa: F401 - a child forked meanwhile would have half of them, and for ever
 import logging
 import math
-import random
+import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -473,7 +473,7 @@ class Log:
             self._moved = True
 
     def _hello_args(self) -> list[Any]:
-        number = random.getrandbits(_RANDOM_BITS)
+        number = secrets.randbits(_RANDOM_BITS)  # not from the row of numbers that the author may have seeded
         return [self._hello, 2, self._meta, self._log, number]
 
     def _mark(self, reply: list[bytes]) -> Mark:
