@@ -227,6 +227,8 @@ def _on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, 
         status, reason = follows
         operation.leave(status, {"reason": reason})
         return
+    if operation.is_over:  # its own code has said how it ended
+        return
     match state:
         case "SUCCESS":
             operation.complete(retval, cuts=running.following > 0 and task.request.chain is None)

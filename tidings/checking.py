@@ -30,13 +30,16 @@ def check(value: object, struct: type[T], root: str = "") -> T:
 
 
 def _refusal(problem: str, path: str, struct: type[msgspec.Struct]) -> InvalidValue:
-    properties = _properties(struct)
+    properties = {} if "[" in path else _properties(struct)  # inside a list, msgspec's own words must do
     if missing := _MISSING.fullmatch(problem):
-        return InvalidValue(_join(path, missing[1]), f"given: {_rule(properties.get(missing[1], {}))}")
+        rule = _rule(properties.get(missing[1], {}))
+        return InvalidValue(_join(path, missing[1]), f"given: {rule}".rstrip(": "))
     if unknown := _UNKNOWN.fullmatch(problem):
-        return InvalidValue(_join(path, unknown[1]), f"left out: there is {', '.join(properties)}")
+        known = f": there is {', '.join(properties)}" if properties else ""
+        return InvalidValue(_join(path, unknown[1]), f"left out{known}")
     rule = _rule(properties.get(path.rpartition(".")[2], {}))
-    return InvalidValue(path or "body", f"{rule or 'an object'} ({problem[0].lower()}{problem[1:]})")
+    rule = rule or ("right" if "[" in path else "an object")
+    return InvalidValue(path or "body", f"{rule} ({problem[0].lower()}{problem[1:]})")
 
 
 def _properties(struct: type[msgspec.Struct]) -> dict[str, Any]:
