@@ -5,7 +5,7 @@ BENCH_ARGS ?=
 CHAOS_ARGS ?=
 SOAK_ARGS ?=
 BIN := .venv/bin
-COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra storage --extra local
+COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra storage --extra browser --extra agent --extra local
 PORTABLE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
 
 .DEFAULT_GOAL := help

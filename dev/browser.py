@@ -9,22 +9,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from itertools import chain
 from pathlib import Path
 
 from dev.errors import SetUpError
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-CACHES = ("~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
-"""Specified: Playwright's documentation, "Browsers", for Linux and macOS."""
-
-PROGRAMS = (
-    "chromium-*/chrome-linux*/chrome",
-    "chromium-*/chrome-mac*/*.app/Contents/MacOS/*",
-    "chromium_headless_shell-*/chrome-*/*headless*shell",
-)
-"""Where a browser lies in Playwright's cache. Read in the registry of playwright 1.65."""
+from tasks import chromium
 
 APT_GET = (
     "apt-get -qq update",
@@ -37,26 +25,11 @@ INSTALL_S = 900.0
 
 
 def find_chromium(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the Chromium to use: ``$CHROMIUM``, else the PATH's, else Playwright's own.
-
-    Raises: SetUpError if there is none.
-    """
-    chosen = environ.get("CHROMIUM")
-    if chosen and shutil.which(chosen) is None:
-        raise SetUpError(f"CHROMIUM={chosen} is not a program that can be run")
-    on_path = (shutil.which(name) for name in ([chosen] if chosen else NAMES))
-    found = next(filter(None, chain(on_path, cached(environ))), None)
-    if found is None:
-        raise SetUpError("No Chromium found or installed; install one, or name one in CHROMIUM")
-    return Path(found)
-
-
-def cached(environ: Mapping[str, str]) -> list[str]:
-    """Return the browsers in Playwright's cache, the newest of each sort first."""
-    folders = [environ.get("PLAYWRIGHT_BROWSERS_PATH") or "", *CACHES]
-    caches = [Path(folder).expanduser() for folder in folders if folder]
-    found = [sorted(cache.glob(program), reverse=True) for program in PROGRAMS for cache in caches]
-    return [str(path) for path in chain.from_iterable(found) if os.access(path, os.X_OK)]
+    """Return the Chromium to use, as the tasks find it. Raises: SetUpError if there is none."""
+    try:
+        return chromium.find_chromium(environ)
+    except chromium.NoChromium as error:
+        raise SetUpError(str(error)) from error
 
 
 def install_chromium() -> None:

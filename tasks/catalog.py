@@ -26,6 +26,74 @@ class BatchParams(Struct, frozen=True, forbid_unknown_fields=True):
     limit: Annotated[int, Meta(ge=1)] | None = None
 
 
+Selector = Annotated[str, Meta(min_length=1, max_length=500)]
+"""Playwright's: CSS, ``text=…``, ``xpath=…``."""
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,60}$(?!\n)")]
+
+
+class GoTo(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="goto"):
+    """Open a page: a URL, or a path of the first allowed host."""
+
+    url: Annotated[str, Meta(pattern=r"^(https?:/)?/", max_length=2_000)]
+
+
+class Click(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="click"):
+    """Click an element."""
+
+    selector: Selector
+
+
+class Fill(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="fill"):
+    """Put a text into a field. No event shows the text."""
+
+    selector: Selector
+    text: Annotated[str, Meta(max_length=10_000)]
+
+
+class Wait(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="wait"):
+    """Wait for an element to come or go."""
+
+    selector: Selector
+    state: Literal["visible", "hidden", "attached", "detached"] = "visible"
+
+
+class Extract(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="extract"):
+    """Keep an element's text, or one of its attributes, in the result."""
+
+    selector: Selector
+    name: Name
+    attribute: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+
+
+class Screenshot(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="screenshot"):
+    """Keep a picture of what is to be seen."""
+
+    name: Name
+
+
+Step = GoTo | Click | Fill | Wait | Extract | Screenshot
+
+
+class BrowserParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a browser session does, step by step, each within ``timeout`` seconds."""
+
+    steps: Annotated[list[Step], Meta(min_length=1, max_length=50)]
+    timeout: Annotated[float, Meta(gt=0, le=60)] = 10.0
+
+
+class AgentParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """What an agent is asked about this repository, and how far it may go.
+
+    ``steps``: requests to the model; ``timeout``: seconds for all of it; ``offline``: without the provider
+    whose key is there.
+    """
+
+    prompt: Annotated[str, Meta(min_length=1, max_length=4_000)]
+    steps: Annotated[int, Meta(ge=1, le=50)] = 10
+    timeout: Annotated[float, Meta(gt=0, le=600)] = 120.0
+    offline: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of operation that can be started."""
@@ -59,6 +127,18 @@ KINDS: Final = {
             "tasks.batch",
             "One small piece of work on every item of a source, to a table",
             BatchParams,
+        ),
+        Kind(
+            "browser",
+            "tasks.browser",
+            "A scripted session in a headless Chromium, with screenshots",
+            BrowserParams,
+        ),
+        Kind(
+            "agent",
+            "tasks.agent",
+            "A model that answers a question about this repository, with tools",
+            AgentParams,
         ),
     )
 }

@@ -7,11 +7,16 @@ from celery import Celery
 
 import tidings.celery
 from tasks.catalog import QUEUE
+from tasks.settings import TaskSettings
 from tidings.settings import Settings
 
 _settings: Final = Settings.from_env(os.environ)
+settings: Final = TaskSettings.from_env(os.environ)
+"""What our own kinds read."""
 
-app: Final = Celery("tasks", broker=_settings.address.broker_url, include=["tasks.batch"])
+app: Final = Celery(
+    "tasks", broker=_settings.address.broker_url, include=["tasks.agent", "tasks.batch", "tasks.browser"]
+)
 app.conf.update(
     accept_content=["json"],
     broker_connection_retry_on_startup=True,

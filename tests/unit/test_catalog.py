@@ -63,3 +63,41 @@ def test_a_kind_says_what_it_takes_as_json_schema() -> None:
     assert schema["required"] == ["source"]
     assert schema["properties"]["source"] == {"enum": ["python-stdlib"]}
     assert all(kind.description for kind in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "field"),
+    [
+        ("browser", {}, "params.steps"),
+        ("browser", {"steps": []}, "params.steps"),
+        ("browser", {"steps": [{"action": "goto"}]}, "params.steps[0].url"),
+        ("browser", {"steps": [{"action": "goto", "url": "file:///etc/passwd"}]}, "params.steps[0].url"),
+        ("browser", {"steps": [{"action": "goto", "url": "/", "speed": 1}]}, "params.steps[0].speed"),
+        (
+            "browser",
+            {"steps": [{"action": "goto", "url": "/"}, {"action": "type"}]},
+            "params.steps[1].action",
+        ),
+        ("browser", {"steps": [{"action": "goto", "url": "/"}], "timeout": 61}, "params.timeout"),
+        ("browser", {"steps": [{"action": "screenshot", "name": "../a"}]}, "params.steps[0].name"),
+        ("agent", {}, "params.prompt"),
+        ("agent", {"prompt": ""}, "params.prompt"),
+        ("agent", {"prompt": "a", "steps": 0}, "params.steps"),
+        ("agent", {"prompt": "a", "offline": 1}, "params.offline"),
+    ],
+)
+def test_the_field_is_named_wherever_it_is(kind: str, params: object, field: str) -> None:
+    """Also inside a list."""
+    with pytest.raises(InvalidValue) as caught:
+        kind_named(kind).check(params)
+    assert caught.value.field == field
+    assert caught.value.allowed
+
+
+def test_a_scripts_steps_become_the_tasks_arguments_again() -> None:
+    """As plain JSON values, each with its action; what was left out has its default."""
+    arguments = kind_named("browser").check({"steps": [{"action": "wait", "selector": "h1"}]})
+    assert arguments == {
+        "steps": [{"action": "wait", "selector": "h1", "state": "visible"}], "timeout": 10.0
+    }  # fmt: skip
+    assert kind_named("browser").schema["$defs"].keys() >= {"GoTo", "Screenshot"}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.settings import TaskSettings
 from tidings.settings import Settings
 from webapp.settings import ServiceSettings
 
@@ -18,7 +19,7 @@ MODULES = sorted(
 )
 VARIABLES = [
     setting.metadata["variable"]
-    for settings in (Settings, ServiceSettings)
+    for settings in (Settings, ServiceSettings, TaskSettings)
     for setting in fields(settings)
     if setting.metadata
 ]
