@@ -115,7 +115,12 @@ def reporter(log: Log) -> Iterator[Reporter]:
 
 
 @pytest.fixture(scope="session")
-def stack(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The whole service with two web processes and a prefork worker, for the whole run."""
-    with Stack(redis_server.url, tmp_path_factory.mktemp("stack"), TIDINGS_NAMESPACE="stack") as stack:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole service with two web processes and a prefork worker, for the whole run.
+
+    On a Redis of its own: its worker would take the tasks that a file's own stack sends, and tell of them in
+    its own namespace.
+    """
+    folder = tmp_path_factory.mktemp("stack")
+    with RedisServer(folder / "redis") as redis, Stack(redis.url, folder, TIDINGS_NAMESPACE="stack") as stack:
         yield stack

@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from dev.redis_server import RedisServer
 from tests.http_stream import post_json
 from tests.odd_pages import OddPages, odd_pages
 from tests.processes import below, with_word
@@ -80,11 +81,12 @@ class Told(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """The stack with all sessions on their way; at the end nothing of Chromium is left."""
     with odd_pages() as pages, odd_pages() as other:
         pages.other_port = other.server_address[1]
-        stack = Stack(redis_url, tmp_path_factory.mktemp("browser"), web=1, TIDINGS_NAMESPACE="browser")
+        folder = tmp_path_factory.mktemp("browser")
+        stack = Stack(redis_server.url, folder, web=1, TIDINGS_NAMESPACE="browser")
         stack.env["TIDINGS_BROWSER_HOSTS"] = f"{pages.place}, 127.0.0.1:{stack.port}"
         with stack:
             text = json.dumps(SCRIPTS).replace("{service}", stack.url)
@@ -96,13 +98,6 @@ def site(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
             }
             yield Site(stack, pages, sessions)
         assert other.asked == []
-
-
-@pytest.fixture(scope="module")
-def redis_url(redis_server: Any) -> str:
-    """The Redis of the whole run."""
-    url: str = redis_server.url
-    return url
 
 
 def told(site: Site, name: str) -> Told:
