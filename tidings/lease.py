@@ -68,6 +68,7 @@ class Lease:
         self._is_idle = is_idle
         self._held: dict[str, Held] = {}
         self._abandoned: dict[str, float] = {}
+        self._guests: dict[int, Held] = {}
         self._beats = itertools.count(1)
         self._holds = itertools.count(1)
 
@@ -82,11 +83,22 @@ class Lease:
         self._held.pop(operation.run, None)
         self._abandoned.pop(operation.run, None)
 
+    def tell(self, guest: Held) -> None:
+        """Have *guest* hear of its cancelling as well: a run that another process keeps alive."""
+        self._guests[id(guest)] = guest
+
+    def forget(self, guest: Held) -> None:
+        """Tell *guest* no more."""
+        self._guests.pop(id(guest), None)
+
     def cancel(self, run: str) -> None:
         """Tell the operation of that *run* that it is to be cancelled; no matter if it is over."""
-        operation = self._held.get(run)
-        if operation is not None:
-            operation.heed_cancel()
+        held = self._held.get(run)
+        if held is not None:
+            held.heed_cancel()
+        for guest in list(self._guests.values()):
+            if guest.run == run:
+                guest.heed_cancel()
 
     def abandon(self, operation: Held) -> None:
         """Let go of *operation* that was left without an end: lost, unless it is ended within a beat.

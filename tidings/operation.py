@@ -328,6 +328,20 @@ class Operation:
         """Wait up to *timeout_s* until all that this process has said is in the log; tell whether it is."""
         return self._reporter.flush(timeout_s)
 
+    @contextmanager
+    def visited(self, flush_s: float) -> Iterator[None]:
+        """Work for it in another process than the one that keeps it alive, and hear of its cancelling too.
+
+        At the end waits up to *flush_s* until all that was said is in the log.
+        """
+        lease = self._reporter.lease
+        lease.tell(self)
+        try:
+            yield
+        finally:
+            lease.forget(self)
+            self.flush(flush_s)
+
     def abandon(self) -> None:
         """Let go of it without an end, where nobody here knows of one: who does ends it, or its lease."""
         self._over = True

@@ -9,16 +9,21 @@ processes know of no current operation. Needs no extra::
             ...
 
 A child process reports by a reporter of its own, into the same run: the parent's beat keeps it alive, and
-the parent ends it. Of progress that several report the latest counts, so count in one place. In prefork
-workers Python forbids children (``billiard`` has executors that work); threads are possible everywhere.
+the parent ends it. Of progress that several report the latest counts, so count in one place. That the
+operation is to be cancelled a child hears with its own next report; one that says nothing does not.
+
+In prefork workers Python forbids children (``billiard`` has executors that work); threads are possible
+everywhere.
 """
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from tidings.current import activate, current_operation, deactivate
 from tidings.descriptor import Descriptor
+from tidings.errors import Cancelled
 from tidings.operation import Operation
 from tidings.process import adopt, this_process
 from tidings.settings import Settings
@@ -51,26 +56,32 @@ class Carried(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function in its operation."""
-        token = activate(self._operation)
-        try:
-            return self._function(*args, **kwargs)
-        finally:
-            deactivate(token)
-            if os.getpid() != self._pid:
-                self._operation.flush(FLUSH_S)
+        is_child = os.getpid() != self._pid
+        with self._operation.visited(FLUSH_S) if is_child else nullcontext():
+            token = activate(self._operation)
+            try:
+                return self._function(*args, **kwargs)
+            finally:
+                deactivate(token)
 
     def __reduce__(self) -> tuple[Any, ...]:
         operation = self._operation
         told = (operation.descriptor.encode(), operation.attempt, operation.redelivery_s, operation.run)
-        return _carried, (self._function, told, this_process().settings, self._pid)
+        error = operation.cancelled_error
+        return _carried, (self._function, told, error, this_process().settings, self._pid)
 
 
 def _carried(
-    function: Callable[P, R], told: tuple[bytes, int, int, str], settings: Settings, pid: int
+    function: Callable[P, R],
+    told: tuple[bytes, int, int, str],
+    cancelled_error: type[Cancelled],
+    settings: Settings,
+    pid: int,
 ) -> Carried[P, R]:
     """Make it again in a child process."""
     descriptor, attempt, redelivery_s, run = told
     adopt(settings)
     operation = Operation.of(Descriptor.decode(descriptor), attempt, redelivery_s)
     operation.run = run
+    operation.cancelled_error = cancelled_error
     return Carried(function, operation, pid)
