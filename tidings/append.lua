@@ -148,6 +148,7 @@ local function keep_cancel(e, known)
     local idle = (not run or redis.pcall('HGET', e.operation, 'left') == run) and not has_live_leaves(e)
     redis.pcall('HSET', e.operation, 'cancel', idle and 'idle' or run or 'leaves')
     if run and not idle then flag('SADD', run) end
+    redis.pcall('SET', namespace .. 'cancels', 1, 'EX', state_ttl_s)
   elseif known[CANCEL] and (e.effect or e.condition == 'begin') then
     if run then flag('SREM', run) end
     if not e.effect then flag('SADD', e.run) end

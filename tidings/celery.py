@@ -5,7 +5,8 @@ queued → running → succeeded | failed | cancelled and exactly one terminal e
 reporter. The authority on an end is ``task_postrun`` in the process that ran the task; what
 never gets there (a lost child, a hard time limit, a revoked message) is told by the worker's
 parent. Which signal fires where was traced in CELERY.md. It changes nothing in Celery, and only
-listens where a task updates its state or is replaced; of a task that met its cancelling it stores REVOKED.
+listens where a task updates its state or is replaced; it keeps a task from beginning that was
+cancelled while it waited, and stores REVOKED of one that met its cancelling.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from functools import wraps
+from inspect import isfunction
 from typing import Any, Final
 
 from celery import Celery, Task, current_app, current_task, signals, states
@@ -73,6 +75,8 @@ class _Running:
 _running: dict[str, list[_Running]] = {}
 """The attempts that run in this process, by task id; a stack, because eager tasks nest."""
 _hidden: set[str] = set(_HIDDEN)
+_gated: set[type] = set()
+"""The classes of tasks whose ``before_start`` looks whether the task may begin."""
 _forking: set[int] = set()
 """The id of this process if it is a prefork worker's parent; its children inherit it, and are not."""
 LOST: Final = "The worker process that ran the task was lost."
@@ -185,6 +189,15 @@ def _on_start(task_id: str, task: Task[Any, Any], kwargs: dict[str, Any] | None 
     _running.setdefault(task_id, []).append(_Running(operation.start(), len(task.request.chain or ())))
     if task.name in _MAPS and isinstance(kwargs, dict) and isinstance(kwargs.get("it"), list):
         kwargs["it"] = _Tracked(kwargs["it"])
+
+
+def _on_before_start(task: Task[Any, Any], task_id: str, *_: object, **__: object) -> None:
+    """Stop a task whose operation was cancelled before it began. Raises: TaskCancelled."""
+    stack = _running.get(task_id)
+    if stack and not task.request.is_eager:
+        operation = stack[-1].operation
+        if this_process().gate.is_closed(operation.descriptor):
+            raise TaskCancelled(operation.id)
 
 
 def _on_replace(task: Task[Any, Any], *_: object, **__: object) -> None:
@@ -326,6 +339,12 @@ def _on_unknown(name: str, id: str, message: Any = None, **_: Any) -> None:  # n
     _end_from_outside(id, name, header, ("unknown_task", f"No worker knows the task {name}."))
 
 
+def _on_worker(sender: Any, **_: Any) -> None:
+    """Have tasks that override ``before_start`` look as well: all are known, and none is traced yet."""
+    for task in sender.app.tasks.values():
+        _gate(type(task))
+
+
 def _on_fork(**_: Any) -> None:
     _forking.clear()
     _forking.add(os.getpid())
@@ -351,6 +370,7 @@ _HANDLERS: Final = (
     (signals.task_failure, _on_failure),
     (signals.task_revoked, _on_revoked),
     (signals.task_unknown, _on_unknown),
+    (signals.worker_init, _on_worker),
     (signals.worker_before_create_process, _on_fork),
     (signals.heartbeat_sent, _on_heartbeat),
     (signals.worker_process_shutdown, _on_shutdown),
@@ -391,10 +411,23 @@ def _lose(descriptor: Descriptor, attempt: int, redelivery_s: int) -> None:
 
 def _listen_to_tasks() -> None:
     """Hear of what tasks do that has no signal, once however often Tidings is installed."""
+    _gate(Task)
     if hasattr(Task.update_state, "__wrapped__"):
         return
     Task.update_state = _told(Task.update_state, _on_state)  # type: ignore[method-assign]
     Task.on_replace = _told(Task.on_replace, _on_replace)  # type: ignore[method-assign]
+
+
+def _gate(task_class: type) -> None:
+    """Have ``before_start`` look first, wherever it is defined for this class of tasks."""
+    for owner in task_class.mro():
+        method = vars(owner).get("before_start")
+        if owner not in _gated and isfunction(method):
+            gated = _told(method, _on_before_start)
+            # Else Celery takes Task's own for one that does nothing, and skips it.
+            gated.__module__ = __name__
+            owner.before_start = gated  # type: ignore[attr-defined]
+            _gated.add(owner)
 
 
 def _told(method: Any, hear: Callable[..., None]) -> Any:

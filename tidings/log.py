@@ -35,6 +35,7 @@ wf:<id>       hash     what is done of a workflow: done, whole (units),     appe
                        cut, shown (per mille); ``l:<place>`` of each leaf
 c:<reporter>  set      its runs that were asked to cancel, until they      append    append    running_ttl_s
                        end
+cancels       string   there while anything was asked to cancel lately     append    gate      state_ttl_s
 due           zset     operations that another attempt must begin, by      append,   append,   never
                        ``watched`` when it is too late                     watch     watch
 watched       string   ms that web processes have watched: the clock of    watch     append,   never
@@ -387,6 +388,15 @@ class Log:
             keys.append(self.key(f"op:{topic.removeprefix('operations:')}"))
         with self._translated():
             return bool(self.redis.exists(*keys))
+
+    def cancels(self, *operation_ids: str) -> tuple[bool, bool]:
+        """Tell whether anything was asked to be cancelled within `state_ttl_s`, and whether these were."""
+        with self._translated(), self.redis.pipeline(transaction=False) as pipe:
+            pipe.exists(self.key("cancels"))
+            for operation_id in operation_ids:
+                pipe.hexists(self.key(f"op:{operation_id}"), "cancel")
+            lately, *these = _answers(pipe.execute(raise_on_error=False))
+        return bool(lately), any(these)
 
     def ping(self) -> None:
         """Raise LogUnavailable unless Redis answers."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from tidings.gate import LOOK_S, Gate
 from tidings.log import Log
 from tidings.reporter import Reporter
 from tidings.results import Results
@@ -56,6 +57,11 @@ class Process:
         """The reporter of a process that forks and so has no thread: a prefork worker's parent."""
         log = Log(self.settings, connections=1, timeout_s=TRY_S)
         return ThreadlessReporter(log, buffer_records=self.settings.buffer_events)
+
+    @cached_property
+    def gate(self) -> Gate:
+        """What a task passes before its first line."""
+        return Gate(Log(self.settings, timeout_s=LOOK_S))
 
     @cached_property
     def writer(self) -> Writer:

@@ -1,5 +1,6 @@
 """Cancelling on a real server: what an append makes of it, and how the run that is meant hears of it."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,10 +13,12 @@ from tidings import Cancelled, Operation, check_cancelled, track
 from tidings.cancel import cancelling
 from tidings.descriptor import Descriptor
 from tidings.events import QUEUED, RETRYING, Status
+from tidings.gate import Gate
 from tidings.lease import BEATS_PER_LEASE
 from tidings.log import Log
 from tidings.record import NEW, OWN, Record
 from tidings.reporter import Reporter
+from tidings.settings import Settings
 
 OP = Descriptor.of("op", "batch", workflow="flow")
 QUEUED_NOW = Record.of(OP, Status, condition=NEW, status=QUEUED)
@@ -53,6 +56,20 @@ def test_a_queued_operation_ends_with_the_asking(log: Log) -> None:
     assert (end["code"], end["terminal"], end["details"]) == ("cancelled", True, {"askedBy": "me"})
     (outcome,) = author.append(Record.beginning(OP, "mine.1", 1))
     assert (outcome.code, outcome.message) == ("over", "cancel")
+
+
+def test_what_waited_finds_the_gate_closed_and_so_do_leaves_of_its_workflow(
+    log: Log, settings: Settings
+) -> None:
+    """What nobody asked for finds it open."""
+    Author(log).append(QUEUED_NOW)
+    waiting = [OP, Descriptor.of("leaf", "task", workflow="op"), Descriptor.of("other", "task")]
+    gate = Gate(Log(settings), lambda: math.inf)  # its last look is always long ago
+    assert [gate.is_closed(about) for about in waiting] == [False, False, False]
+    assert log.cancels("other") == (False, False)
+    ask(log)
+    assert [gate.is_closed(about) for about in waiting] == [True, True, False]
+    assert log.cancels("other") == (True, False)
 
 
 def test_a_run_hears_of_it_with_its_next_report(log: Log, reporter: Reporter) -> None:
