@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from tests.waiting import wait_until
-from tidings import current_operation, report_progress, report_status, report_warning, track
+from tidings import (
+    Cancelled,
+    check_cancelled,
+    current_operation,
+    report_progress,
+    report_status,
+    report_warning,
+    track,
+)
 from tidings.errors import InvalidValue
 from tidings.log import Log, Outcome
 from tidings.operation import Operation
@@ -297,6 +305,19 @@ def test_nothing_is_said_after_the_end(
     assert log.stored[1].status == status
 
 
+def test_who_catches_that_it_is_to_be_cancelled_hears_it_again_and_may_succeed(
+    log: KeptLog, operation: Operation, reporter: Reporter
+) -> None:
+    """What it came to is what it says."""
+    operation.heed_cancel()
+    for _ in range(2):
+        with pytest.raises(Cancelled):
+            operation.check_cancelled()
+    operation.complete()
+    assert reporter.flush(5)
+    assert log.stored[-1].status == "succeeded"
+
+
 @pytest.mark.parametrize("end", [ending[0] for ending in ENDINGS.values()], ids=ENDINGS)
 def test_progress_after_the_end_does_not_take_the_turn_of_progress_before_it(
     log: KeptLog, operation: Operation, reporter: Reporter, end: Callable[[Operation], None]
@@ -401,7 +422,8 @@ def test_outside_any_operation_reports_go_nowhere_and_say_so_at_most_once(
             report_progress(1)
             report_status("s")
             report_warning("c", "m")
-    for function in ("report_progress", "report_status", "report_warning"):
+            check_cancelled()
+    for function in ("report_progress", "report_status", "report_warning", "check_cancelled"):
         assert sum(function in line for line in caplog.messages) <= 1
 
 
