@@ -28,7 +28,10 @@ from tidings import check_cancelled, report_progress
 
 url = os.environ["REDIS_URL"].replace("unix://", "redis+socket://")
 app = Celery("proj", broker=url, backend=url)
-app.conf.update(broker_connection_retry_on_startup=True)
+queue = os.environ.get("QUEUE", "celery")
+app.conf.update(
+    broker_connection_retry_on_startup=True, task_routes=[lambda *args, **more: {"queue": queue}]
+)
 tidings.celery.install(app)
 
 
@@ -81,7 +84,9 @@ def flow_of(result):
     return result.id if isinstance(result, GroupResult) else f"wf-{result.id}"
 
 
-def run(canvas):
+def run(canvas, pool="celery"):
+    global queue
+    queue = pool
     return flow_of(canvas.apply_async())
 """
 
@@ -116,6 +121,13 @@ SHAPES: Final = {
 }  # fmt: skip
 """Each shape of CELERY.md, and of how many operations it is made."""
 
+POOLS: Final = ("threads", "gevent", "solo")
+POOLED: Final = (
+    "group of chains", "nested", "chord in a chord", "retry in a chord",
+    "replaced by a group", "replaced in a chain", "replaced in a chord", "replaced twice",
+)  # fmt: skip
+"""Shapes that together send, retry and replace all that a canvas can, for the other pools than prefork."""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
@@ -126,6 +138,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         Project(server.url, folder, "prefork", PROJECT, concurrency=2) as project,
     ):
         yield project
+
+
+@pytest.fixture(scope="module")
+def pooled(project: Project) -> dict[tuple[str, str], str]:
+    """Start a worker for two tasks at a time in each other pool, and send them their shapes all at once."""
+    for pool in POOLS:
+        project.add_worker(pool, 2)
+    return {
+        (pool, shape): project.publish(f"run({SHAPES[shape][0]}, {pool!r})")
+        for pool in POOLS
+        for shape in POOLED
+    }
 
 
 class Seen(dict[str, list[tuple[str, dict[str, Any]]]]):
@@ -174,8 +198,24 @@ def is_end(event_type: str, data: Any) -> bool:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_canvas_is_one_workflow_with_one_exact_bar(project: Project, shape: str) -> None:
     """All of its tasks are in it; 100 % comes with `complete`, behind the last of them."""
-    canvas, operations = SHAPES[shape]
-    seen = Seen(project, project.publish(f"run({canvas})"))
+    seen = Seen(project, project.publish(f"run({SHAPES[shape][0]})"))
+    check_complete(seen, SHAPES[shape][1])
+
+
+@pytest.mark.parametrize("shape", POOLED)
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_canvas_is_the_same_in_every_pool(
+    project: Project, pooled: dict[tuple[str, str], str], pool: str, shape: str
+) -> None:
+    """Beside others, of which each says what is its own."""
+    seen = Seen(project, pooled[pool, shape])
+    check_complete(seen, SHAPES[shape][1])
+    silent = [name for name, events in seen.items() if "progress" not in [kind for kind, _ in events]]
+    assert not silent
+
+
+def check_complete(seen: Seen, operations: int) -> None:
+    """Check that a canvas of so many operations was shown from 0 to 100 %."""
     seen.check()
     assert seen.end[0] == "complete", seen
     assert len(seen) == operations + 1, list(seen)
@@ -183,9 +223,11 @@ def test_a_canvas_is_one_workflow_with_one_exact_bar(project: Project, shape: st
     assert [bar["percentage"] for bar in seen.bars].count(100) == 1
 
 
-def test_a_workflow_of_which_a_task_fails_ends_in_an_error_below_100(project: Project) -> None:
+@pytest.mark.usefixtures("pooled")
+@pytest.mark.parametrize("pool", ["celery", *POOLS])
+def test_a_workflow_of_which_a_task_fails_ends_in_an_error_below_100(project: Project, pool: str) -> None:
     """What was to follow never comes; the workflow says how it ended behind all that did run."""
-    seen = Seen(project, project.publish("run(group(chain(fails.si(), work.si()), work.si()))"))
+    seen = Seen(project, project.publish(f"run(group(chain(fails.si(), work.si()), work.si()), {pool!r})"))
     seen.check()
     event_type, said = seen.end
     assert (event_type, said["code"]) == ("error", "failed")
@@ -199,19 +241,24 @@ def running_in(project: Project, flow: str) -> int:
     return len(get_json(f"{project.service.url}{path}").body["operations"])
 
 
+@pytest.mark.usefixtures("pooled")
 @pytest.mark.parametrize(
-    ("canvas", "announced"),
+    ("canvas", "announced", "pool"),
     [
-        ("group(looks.si() for _ in range(6))", 6),
-        ("chord([looks.si(), looks.si()], work.si())", 2),
-        ("chain(group(looks.si(), looks.si()), looks.si())", 2),
+        ("group(looks.si() for _ in range(6))", 6, "celery"),
+        ("group(looks.si() for _ in range(6))", 6, "threads"),
+        ("group(looks.si() for _ in range(6))", 6, "gevent"),
+        ("chord([looks.si(), looks.si()], work.si())", 2, "celery"),
+        ("chord([looks.si(), looks.si()], work.si())", 2, "threads"),
+        ("chain(group(looks.si(), looks.si()), looks.si())", 2, "celery"),
+        ("chain(group(looks.si(), looks.si()), looks.si())", 2, "gevent"),
     ],
 )
 def test_cancelling_a_workflow_cancels_all_that_it_runs_and_was_to_run(
-    project: Project, canvas: str, announced: int
+    project: Project, canvas: str, announced: int, pool: str
 ) -> None:
     """Two run and stop, the others never begin, what was to follow is not sent; the workflow ends last."""
-    flow = project.publish(f"run({canvas})")
+    flow = project.publish(f"run({canvas}, {pool!r})")
     wait_until(lambda: running_in(project, flow) == 2, timeout_s=READ_S)
     reply = post_json(f"{project.service.url}/api/operations/{flow}/cancel", {})
     assert (reply.status, reply.body["status"]) == (202, "cancelling")
