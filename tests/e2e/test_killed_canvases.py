@@ -26,6 +26,26 @@ NESTED: Final = (
     " chain(replaced.si('chain(work.si(), work.si())'), work.si()),"
     " replaced.si('group(work.si(), work.si())'), *[work.si() for _ in range(4)])"
 )
+LATE: Final = (
+    SLOW.replace(
+        "app.conf.update(",
+        """app.conf.update(
+    task_acks_late=True,
+    broker_transport_options={
+        "visibility_timeout": 2, "unacked_restore_interval": 1, "unacked_restore_throttle": 1
+    },""",
+    )
+    + """
+
+@app.task
+def ends_its_worker(path):
+    if not os.path.exists(path):
+        open(path, "w").close()
+        os.kill(os.getppid(), 9)
+        time.sleep(60)
+"""
+)
+"""Whatever is lost comes again: nothing is acknowledged before it is done."""
 CAME: Final = 0.6
 """Seconds within which the kill falls: a quiet run of the canvas takes about as long."""
 
@@ -45,6 +65,23 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         yield project
 
 
+@pytest.fixture(scope="module")
+def late(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project whose tasks come again two seconds after their worker's death, or some more."""
+    folder = tmp_path_factory.mktemp("late")
+    with (
+        RedisServer(folder / "redis") as server,
+        Project(server.url, folder, "prefork", LATE, concurrency=2, TIDINGS_LEASE_S=str(LEASE_S)) as project,
+    ):
+        yield project
+
+
+def let_pass(seconds: float) -> None:
+    """Wait for a moment at which something is to be killed."""
+    at = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() >= at, timeout_s=READ_S)
+
+
 def children(project: Project) -> list[int]:
     """Give the worker's processes that run tasks."""
     assert project.worker is not None
@@ -55,8 +92,7 @@ def children(project: Project) -> list[int]:
 def killed(project: Project, chance: random.Random) -> Seen:
     """Run the canvas once, and kill one of those who run it at some moment."""
     flow = project.publish(f"run({NESTED})")
-    at = time.monotonic() + chance.uniform(0, CAME)
-    wait_until(lambda: time.monotonic() >= at, timeout_s=READ_S)
+    let_pass(chance.uniform(0, CAME))
     victims = children(project)
     if victims:
         with suppress(ProcessLookupError):
@@ -90,6 +126,36 @@ def test_a_canvas_whose_worker_is_killed_ends_once_and_exactly(
     """Each operation has one end, the workflow's is the last, and its bar is the sum of its leaves."""
     for _ in range(2):
         check(project, killed(project, chance))
+
+
+def test_a_canvas_whose_worker_dies_whole_is_completed_by_the_next(late: Project) -> None:
+    """A task in the middle kills the parent, which takes all with it; what it had fetched comes again."""
+    assert late.worker is not None
+    ends = f"ends_its_worker.si({str(late.folder / 'died')!r})"
+    flow = late.publish(f"run({NESTED.replace('group(chain(work.si()', f'group(chain({ends}', 1)})")
+    late.worker.wait(timeout=READ_S)
+    late.start_worker(concurrency=2)
+    seen = Seen(late, flow)
+    check(late, seen)
+    assert seen.end[0] == "complete"
+    assert any(data.get("status") == "retrying" for events in seen.values() for _, data in events)
+
+
+@pytest.mark.long
+def test_canvases_whose_workers_die_whole_at_any_moment_are_completed_by_the_next(
+    late: Project, chance: random.Random
+) -> None:
+    """The same at moments that nobody chose; each bar is whole in the end."""
+    for _ in range(20):
+        flow = late.publish(f"run({NESTED})")
+        let_pass(chance.uniform(0, CAME))
+        assert late.worker is not None
+        late.worker.kill()
+        late.worker.wait()
+        late.start_worker(concurrency=2)
+        seen = Seen(late, flow)
+        check(late, seen)
+        assert seen.end[0] == "complete"
 
 
 @pytest.mark.long
