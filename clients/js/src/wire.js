@@ -94,7 +94,7 @@ export class Wire {
       const decoder = new TextDecoder();
       const reader = answer.body.getReader();
       for (;;) {
-        const { done, value } = await Promise.race([reader.read(), cut]);
+        const { done, value } = await reader.read(); // rejects when aborted
         if (done) return false;
         this.#heard = Date.now();
         parse(decoder.decode(value, { stream: true }));

@@ -99,9 +99,9 @@ test("a task's error is no problem of the connection, nor the other way round", 
 
 test("a reset is one call with the new state, and a half one is none", { timeout: 20_000 }, async (t) => {
   const reset = frame("reset", { reason: "history_lost", requestedId: "evt_1-9" });
-  const service = await serve(t, beat(9), reset + progress(0, 1), reset + progress(0, 2) + progress(0, 7, "b") + beat(3) + "\0");
+  const service = await serve(t, beat(9), reset + progress(0, 1), beat(9), reset + progress(0, 2) + progress(0, 7, "b") + beat(3) + "\0");
   const { heard, until } = listen(t, connect({ url: service.url }));
-  await until((all) => of(all, "state").filter((name) => name === "live").length === 2 && count("progress", 2)(all));
+  await until((all) => of(all, "state").filter((name) => name === "live").length === 3 && count("progress", 2)(all));
 
   const [only, ...more] = of(heard, "reset");
   assert.equal(more.length, 0);
@@ -109,7 +109,7 @@ test("a reset is one call with the new state, and a half one is none", { timeout
   assert.deepEqual(only.events.map(({ operationId, current }) => [operationId, current]), [["a", 2], ["b", 7]]);
   assert.deepEqual(of(heard, "progress").map(({ current }) => current), [2, 7]);
   assert.ok(heard.findIndex(([type]) => type === "reset") < heard.findIndex(([type]) => type === "progress"));
-  assert.deepEqual(service.requests.map(({ url }) => url.searchParams.get("last_event_id")), [null, "evt_1-9", "evt_1-9"]);
+  assert.deepEqual(service.requests.map(({ url }) => url.searchParams.get("last_event_id")), [null, "evt_1-9", "evt_1-9", "evt_1-9"]);
 });
 
 test("after a reset to an earlier place what follows is heard", { timeout: 20_000 }, async (t) => {

@@ -10,18 +10,22 @@ export const progress = (id, current, operationId = "a") =>
   frame("progress", { operationId, operationType: "import", attempt: 1, current, total: 9 }, id);
 
 // Answers the n-th request with the n-th of *answers*, and every further one with the last. An answer is a status,
-// or text to stream; text that ends with "\0" leaves the stream open. `requests` are {url, headers, closed: a promise}.
+// a function of the query that gives one, or text to stream; text that ends with "\0" leaves the stream open. `requests` are {url, headers, closed: a promise};
+// `say` goes on with the last stream.
 export async function serve(test, ...answers) {
   const requests = [];
+  let last;
   const server = createServer((request, response) => {
     requests.push({ url: new URL(request.url, "http://x"), headers: request.headers, closed: once(response, "close") });
-    const answer = answers.length > 1 ? answers.shift() : answers[0];
+    const next = answers.length > 1 ? answers.shift() : answers[0];
+    const answer = typeof next === "function" ? next(requests.at(-1).url.searchParams) : next;
     if (typeof answer === "number") {
       response.writeHead(answer, { "Content-Type": "application/problem+json" });
       response.end(answer === 204 ? undefined : JSON.stringify({ status: answer, detail: `no: ${answer}` }));
       return;
     }
     response.writeHead(200, { "Content-Type": "text/event-stream" });
+    last = response;
     response.write(`retry: 20\n\n${answer.replace("\0", "")}`);
     if (!answer.endsWith("\0")) response.end();
   });
@@ -31,7 +35,7 @@ export async function serve(test, ...answers) {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${server.address().port}/api/events/stream`, requests };
+  return { url: `http://127.0.0.1:${server.address().port}/api/events/stream`, requests, say: (text) => last.write(text) };
 }
 
 // Writes down everything that a connection says; `until` resolves when *found* is true of that.
