@@ -35,11 +35,12 @@ chaos: dev-venv  ## every fault test with many seeds, and everything at once; CH
 soak: dev-venv  ## half an hour of browsers that come and go, and nothing left of them; SOAK_ARGS="--minutes 1"
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m tests.soak $(SOAK_ARGS)
 
-check: dev-venv  ## lint, format, types, import arrows
+check: dev-venv  ## lint, format, types, import arrows, the client's size
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m dev.client
 
 format: dev-venv  ## put the code into its one format
 	@$(BIN)/ruff check --fix

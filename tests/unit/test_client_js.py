@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 from flask.testing import FlaskClient
 
+from dev import client
 from dev.node import find_node
 from tests.stack import ROOT
 from webapp.app import create_app
@@ -22,14 +23,24 @@ def test_what_the_client_does_by_itself(file: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_types_of_events_are_those_of_the_library() -> None:
+    """What the library can say, the client's types have: ``python -m dev.client --write`` puts it right."""
+    assert client.TYPES.read_text() == client.types()
+
+
+def test_the_core_is_as_small_as_promised() -> None:
+    """4 KB in gzip, for a page that shares no stream."""
+    assert client.core_bytes() <= client.MOST_BYTES
+
+
 @pytest.fixture
 def http() -> Iterator[FlaskClient]:
     """The service's HTTP face, without anything behind it."""
     settings = ServiceSettings.from_env(
         {"TIDINGS_AUTH": "open", "HOST": "127.0.0.1", "REDIS_URL": "redis://127.0.0.1:1"}
     )
-    with create_app(settings).test_client() as client:
-        yield client
+    with create_app(settings).test_client() as browser:
+        yield browser
 
 
 @pytest.mark.parametrize("name", SOURCES)
