@@ -62,6 +62,7 @@ ALWAYS: Final = [
     Ending("before_start raises", _send("starts_badly"), "running failed", "failed"),
     Ending("on_success raises", _send("ends_badly")),
     Ending("result cannot be stored", _send("returns_what_is_no_json"), "running failed", "failed"),
+    Ending("result backend down", _send("returns_what_nobody_stores"), result="well"),
     Ending("result need not be stored", _send("returns_what_is_no_json_to_nobody")),
     Ending("retry", _send("retries_once"), "running retrying running succeeded", result="at last"),
     Ending("retries exhausted", _send("retries_in_vain"), f"{RETRYING} failed", "failed"),
@@ -106,6 +107,13 @@ REVOKED: Final = Ending(
     "revoked, then published", "app.control.revoke(ID, **AND_WAIT) and " + _send("returns", task_id="ID"),
     "cancelled", "cancelled",
 )  # fmt: skip
+
+REVOKED_BEFORE_ITS_TIME: Final = Ending(
+    "revoked before its time",
+    "[" + _send("returns", task_id="ID", countdown="8") + ", app.control.revoke(ID, **AND_WAIT)][0]",
+    "cancelled", "cancelled",
+)  # fmt: skip
+"""In every pool: told when the time has come, which is long enough for a revoke to be heard before."""
 
 LIMITED: Final = [
     Ending("hard limit", _send("overruns"), "running failed", "timeout"),
@@ -155,6 +163,7 @@ PREFORK: Final = [
 
 TABLE: Final = [
     *((pool, REVOKED) for pool in EVERY),  # first, while a solo worker has time to listen
+    *((pool, REVOKED_BEFORE_ITS_TIME) for pool in EVERY),
     *((pool, ending) for pool in EVERY for ending in ALWAYS),
     *((pool, ending) for pool in ("prefork", "gevent") for ending in LIMITED),
     *((pool, ending) for pool in LATE for ending in UNLIMITED),
@@ -247,6 +256,30 @@ def test_task_that_is_called_eagerly_ends_like_any_other(published: Published, p
             events = published.project.events(f"in-id-{number}")
             assert " ".join(statuses(events)) == expected[ending.name]
             assert end_of(events).get("code", "failed") == "failed"
+
+
+EAGER: Final = [
+    ("returns.delay('here')", "running succeeded"),
+    ("returns.s('late').apply_async(countdown=60)", "running succeeded"),
+    ("raises.delay()", "running failed"),
+    ("retries_once.delay()", "running retrying running succeeded"),
+    ("chain(returns.si('one'), returns.si('two')).delay()", "running succeeded"),
+    ("chain(returns.si('one'), returns.si('two')).delay().parent", "running succeeded"),
+    ("group(returns.si('one'), returns.si('two')).delay()[1]", "running succeeded"),
+    ("chord([returns.si('one'), returns.si('two')], returns.si('all')).delay()", "running succeeded"),
+]
+
+
+@pytest.mark.parametrize(("call", "expected"), EAGER, ids=[call for call, _ in EAGER])
+def test_where_all_tasks_are_eager_each_is_an_operation(
+    published: Published, call: str, expected: str
+) -> None:
+    """Run by whoever would publish it; no workflow, for Celery sends none."""
+    events = published.project.events(published.project.publish(f"eagerly(lambda: {call}).id"))
+
+    assert " ".join(statuses(events)) == expected
+    assert end_of(events).get("code", "failed") == "failed"
+    assert not any("workflowId" in data for _, data in events)
 
 
 def test_retried_task_says_how_long_each_attempt_took(published: Published) -> None:

@@ -4,6 +4,7 @@ Everything here has a lease of two seconds, so that a death is told after some t
 """
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from redis import Redis
 
 from dev.redis_server import RedisServer
 from tests.celery_project import Project, end_of, statuses
@@ -21,6 +23,8 @@ from tests.waiting import wait_until
 LEASE_S: Final = 2
 TOLD_S: Final = 0.7 * LEASE_S + READ_S
 """A death is told within 1.2 leases; the rest is for a machine that does much else."""
+AGAIN: Final = "running waiting (retrying )?running waiting succeeded"
+"""The next run may begin before anybody has noticed the end of the one before."""
 
 PROJECT: Final = """
 import os
@@ -37,6 +41,7 @@ app = Celery("proj", broker=os.environ["REDIS_URL"].replace("unix://", "redis+so
 app.conf.update(
     task_ignore_result=True,
     broker_connection_retry_on_startup=True,
+    worker_cancel_long_running_tasks_on_connection_loss="CANCELS" in os.environ,
     broker_transport_options={
         "visibility_timeout": int(os.environ.get("VISIBILITY_S", "300")),
         "unacked_restore_interval": 1,
@@ -94,6 +99,13 @@ def running(project: Project, task: str, gate: Path) -> str:
     operation_id = project.send(task, str(gate))
     project.wait_for_status(operation_id, "waiting")
     return operation_id
+
+
+def wait_until_it_waits_again(project: Project, operation_id: str) -> None:
+    """Wait until a second run of the operation has said that it waits."""
+    with project.service.stream(f"/api/events/operations/{operation_id}?history=all") as stream:
+        for _ in range(2):
+            stream.read_until(lambda message: '"status":"waiting"' in message.data, READ_S)
 
 
 def let_pass(seconds: float) -> None:
@@ -166,6 +178,58 @@ def test_lost_machine_ends_or_hands_on_what_it_ran(project: Project, tmp_path: P
     events = project.events(doomed)
     assert statuses(events) == ["running", "waiting", "retrying", "failed"]
     assert end_of(events)["code"] == "worker_lost"
+    never.touch()  # its message comes again, and would hold up the tests that follow
+
+
+def test_worker_told_to_quit_loses_what_it_runs_or_hands_it_on(project: Project, tmp_path: Path) -> None:
+    """It says of both that they are retried; only that which it has not acknowledged is."""
+    gate, never = tmp_path / "gate", tmp_path / "never"
+    project.start_worker(concurrency=2)
+    early, late = running(project, "waits_for", never), running(project, "waits_and_comes_again", gate)
+    assert project.worker is not None
+    project.worker.send_signal(signal.SIGQUIT)
+    project.worker.wait(timeout=READ_S)
+    events = project.events(early)
+    assert statuses(events) == ["running", "waiting", "failed"]
+    assert end_of(events)["code"] == "worker_lost"
+
+    gate.touch()
+    project.start_worker()
+    events = project.events(late)
+    assert re.fullmatch(AGAIN, " ".join(statuses(events)))
+    end_of(events)
+
+
+def test_task_that_is_delivered_again_while_it_runs_ends_once(project: Project, tmp_path: Path) -> None:
+    """Its visibility timeout has passed: two runs of it at once, and the later one's is the operation."""
+    gate = tmp_path / "gate"
+    project.start_worker(concurrency=2, VISIBILITY_S="1")
+    twin = project.send("waits_and_comes_again", str(gate))
+    wait_until_it_waits_again(project, twin)
+    gate.touch()
+    events = project.events(twin)
+
+    assert statuses(events) == ["running", "waiting", "running", "waiting", "succeeded"]
+    end_of(events)
+
+
+def test_task_that_a_lost_connection_cancels_runs_again(
+    project: Project, broker: RedisServer, tmp_path: Path
+) -> None:
+    """Where the project says so, and its message is not acknowledged, which comes again; the others go on."""
+    gate = tmp_path / "gate"
+    project.start_worker(concurrency=2, CANCELS="1")
+    early, late = running(project, "waits_for", gate), running(project, "waits_and_comes_again", gate)
+    with Redis.from_url(broker.url) as redis:
+        redis.client_kill_filter(_type="normal", skipme=True)
+        redis.client_kill_filter(_type="pubsub", skipme=True)
+    wait_until_it_waits_again(project, late)
+    gate.touch()
+
+    assert statuses(project.events(early)) == ["running", "waiting", "succeeded"]
+    events = project.events(late)
+    assert re.fullmatch(AGAIN, " ".join(statuses(events)))
+    end_of(events)
 
 
 def test_gevent_worker_beats_while_a_greenlet_computes(project: Project) -> None:

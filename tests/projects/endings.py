@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from celery import Celery, Task, group
+from celery.backends.redis import RedisBackend
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 
 import tidings.celery
@@ -59,6 +60,15 @@ def raises():
 @app.task
 def returns_what_is_no_json():
     return {"an": object()}
+
+
+class IsDown(RedisBackend):
+    retry_policy = {"max_retries": 1, "interval_start": 0}
+
+
+@app.task(backend=IsDown(app=app, url="redis://127.0.0.1:1"))
+def returns_what_nobody_stores():
+    return "well"
 
 
 @app.task(ignore_result=True)
@@ -270,3 +280,12 @@ def fails_eagerly(task_id):
     except KeyError:
         return "seen"
     return "not seen"
+
+
+def eagerly(call):
+    """Have what *call* sends done at once and here, as projects do in their tests."""
+    app.conf.task_always_eager = True
+    try:
+        return call()
+    finally:
+        app.conf.task_always_eager = False
