@@ -11,6 +11,7 @@
 --       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s),
 --       took (s; of an attempt that ends or leaves, else counted here), past (its task; with silence,
 --       in s, where the run is to be kept for those that follow);
+--       use (of the operation's id; with 'new', 'begin', 'any' and 'attempt', where ids can be used again);
 --       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
@@ -35,7 +36,8 @@ local events = cmsgpack.unpack(ARGV[11])
 
 local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
 local REPORTER_TTL_S = 86400
-local ENDED, STATUS, RUN, ATTEMPT, CANCEL = 1, 2, 3, 4, 5 -- of what is known of an operation
+local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES = 1, 2, 3, 4, 5, 6 -- of what is known of an operation
+local MAX_USES_CHARS = 200 -- of an id, the latest: what is delivered again of an earlier one is nothing new
 local PAST_RUNS, PAST_TASKS, PAST_TTL_S = 50, 1000, 30 * 86400
 local OWN_TOPIC_ID = #'operations:' + 1
 
@@ -61,9 +63,21 @@ local function watched_ms()
   return type(ms) == 'string' and tonumber(ms) or 0
 end
 
+-- Tells whether the event is of another use of the operation's id than the present one.
+local function is_of_another_use(e, known)
+  return e.use and known[USES] and string.sub(known[USES], -#e.use) ~= e.use
+end
+
+-- Tells whether the event is the first of a use of the id that nobody has heard of: the operation is new then.
+local function uses_id_again(e, known)
+  if not is_of_another_use(e, known) or string.find(known[USES], e.use, 1, true) then return false end
+  return e.condition == 'begin' or e.condition == 'new' and known[ENDED]
+end
+
 -- Says why the event may not be stored, or nothing.
 local function refusal(e, known)
   if known[ENDED] then return 'over' end
+  if is_of_another_use(e, known) and e.condition ~= 'new' then return 'stale' end
   local condition, run = e.condition, known[RUN]
   if condition == 'own' then
     if not run then return 'unknown' end -- or nobody's: who goes on with it begins again
@@ -191,6 +205,7 @@ local function keep_change(e, id, known, own_topic)
   if is_new then set('born', id); set('created', now) end
   if is_new or begins then set('about', e.about) end
   if e.status then set('status', e.status); set('updated', now) end
+  if (is_new or begins) and e.uses then set('uses', string.sub(e.uses, -MAX_USES_CHARS)) end
   if begins then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery or 0) end
   if begins then set('began', now) end
   if begins and known[STATUS] and not known[ATTEMPT] then
@@ -230,12 +245,37 @@ local store
 
 -- < workflow.lua
 
+-- Ends a use of an id that is put to the next one while it runs: whoever works on it has no say any more.
+local function end_use(e, known)
+  local d = cjson.decode(redis.call('HGET', e.operation, 'about'))
+  local topics, said, p = { e.topics[1] }, '', d.placement
+  if d.workflowId then topics[2] = (p and p[6] and 'members:' or 'workflows:') .. d.workflowId end
+  if d.agentId then topics[#topics + 1] = 'agents:' .. d.agentId end
+  for _, name in ipairs({ 'workflowId', 'agentId', 'parentId' }) do
+    if d[name] then said = said .. string.format('"%s":%s,', name, quoted(d[name])) end
+  end
+  store({
+    topics = topics, condition = 'any', run = '', attempt = tonumber(known[ATTEMPT] or 1), type = 'error',
+    status = 'failed', effect = 'ends', at = p and { p[1], p[2], p[3], p[4], p[5], p[7] }, units = 0,
+    data = string.format(
+      '{"operationId":%s,"operationType":%s,%s"timestamp":%s,"attempt":%s,"code":"id_reused",'
+      .. '"message":"Its id was used for another task before it was over.","terminal":true}', quoted(e.id),
+      quoted(d.kind), said, quoted(string.match(e.data, '"timestamp":"([^"]*)"') or ''), known[ATTEMPT] or 1)
+  })
+end
+
 -- Gives the id under which the event was stored, or false and why it was not; and whether its run is to end.
 function store(e)
   local topics = e.topics
   e.id = string.sub(topics[1], OWN_TOPIC_ID)
   e.operation = namespace .. 'op:' .. e.id
-  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel')
+  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel', 'uses')
+  local is_again, uses = uses_id_again(e, known), known[USES]
+  e.uses = not uses and e.use or is_again and uses .. ' ' .. e.use
+  if is_again then
+    if not known[ENDED] then end_use(e, known) end
+    known = {}
+  end
   local refused = refusal(e, known)
   local asked = known[CANCEL] and (e.condition == 'own' or e.condition == 'begin')
   if refused then return false, refused, asked end
@@ -249,6 +289,7 @@ function store(e)
     redis.call('HDEL', meta, 'tok')
     return false, 'era'
   end
+  if is_again then redis.pcall('DEL', e.operation, namespace .. 'wf:' .. e.id) end
   local own_topic = namespace .. 't:' .. topics[1]
   add_to_topic(own_topic, id, e)
   for i = 2, #topics do add_to_topic(namespace .. 't:' .. topics[i], id, e) end

@@ -30,7 +30,7 @@ from celery.exceptions import (
 from kombu.exceptions import OperationalError
 
 from tidings import celery_canvas
-from tidings.celery_canvas import AFTER, HEADER, PLACE, place_of, said_in
+from tidings.celery_canvas import AFTER, HEADER, PLACE, USE, place_of, said_in, use_of_id
 from tidings.current import activate, deactivate, track
 from tidings.descriptor import Descriptor
 from tidings.errors import Cancelled, DispatchFailed, InvalidValue
@@ -115,7 +115,9 @@ def dispatch(
     Raises: InvalidValue; LogUnavailable; DispatchFailed if the broker did not take the task.
     """
     process = this_process()
-    descriptor = Descriptor.of(new_id() if id is None else id, kind, name=task, owner=owner)
+    operation_id = new_id() if id is None else id
+    use = _digest(operation_id)[:8]  # the same for each that has this id: only one of them is announced
+    descriptor = Descriptor.of(operation_id, kind, name=task, owner=owner, use=use)
     outcome = process.writer.append(Record.of(descriptor, Status, condition=NEW, status=QUEUED))
     if outcome.code in {"late", "over"}:
         raise InvalidValue("id", "unused", descriptor.id)
@@ -125,7 +127,7 @@ def dispatch(
             kwargs=dict(kwargs),
             task_id=descriptor.id,
             queue=queue,
-            headers={HEADER: {"kind": kind, "owner": owner}},
+            headers={HEADER: {"kind": kind, "owner": owner, USE: use}},
             ignore_result=True,  # the stream is the result channel
             retry=True,
             retry_policy=_SEND_RETRIES,
@@ -148,13 +150,19 @@ def revoke(app: Celery, task_ids: list[str]) -> None:
 
 
 def _before_publish(headers: MutableMapping[str, Any] | None = None, **_: Any) -> None:
-    """Have what takes a running task's place know whose it is: `replace` keeps the id, but no header."""
-    stack = _running.get((headers or {}).get("id", ""))
-    if headers is None or not stack or HEADER in headers or headers.get("retries"):
+    """Say which use of its id a message is; have what takes a running task's place know whose it is.
+
+    `replace` keeps the id, but no header.
+    """
+    if headers is None or headers.get("retries"):
         return
-    operation = stack[-1].operation
-    about = operation.descriptor
-    headers[HEADER] = {"kind": about.kind, "owner": about.owner or None, AFTER: operation.attempt}
+    said = dict(said_in(headers))
+    stack = _running.get(headers.get("id", ""))
+    if stack and HEADER not in headers:
+        operation = stack[-1].operation
+        about = operation.descriptor
+        said = {"kind": about.kind, "owner": about.owner or None, AFTER: operation.attempt}
+    headers[HEADER] = {USE: use_of_id(), **said}
 
 
 def _on_publish(sender: str = "", headers: Mapping[str, Any] | None = None, **_: Any) -> None:
@@ -511,6 +519,7 @@ def _descriptor(task_id: str, name: str, header: object) -> Descriptor:
         workflow=place.workflow if place else None,
         parent=_parent(operation_id, place),
         placement=place,
+        use=said.get(USE),
     )
 
 
@@ -527,4 +536,8 @@ def _operation_id(task_id: str) -> str:
     try:
         return check_identifier("id", task_id)
     except InvalidValue:
-        return f"task_{hashlib.sha256(task_id.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
+        return f"task_{_digest(task_id)[:32]}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from functools import partial
 from itertools import chain, islice
 from typing import Any, Final, NamedTuple
+from uuid import uuid4
 
 from celery import Task, signals
 from celery.backends.base import Backend
@@ -35,6 +36,8 @@ PLACE: Final = "in"
 """In that header: the placement."""
 AFTER: Final = "attempts"
 """In that header: how many attempts the operation had before its task was replaced."""
+USE: Final = "use"
+"""In that header: which use of its task's id a message is. Retries and deliveries of it have the same."""
 _APPLY: Final = "_apply_tasks"
 _CANVASES: Final = frozenset({"celery.chain", "celery.group", "celery.chord"})
 _PARTS: Final = 3  # of a body of protocol 2
@@ -88,6 +91,15 @@ def said_in(headers: object) -> Mapping[str, Any]:
     """Give what a message's headers, or a signature's, say to us."""
     said = headers.get(HEADER) if isinstance(headers, Mapping) else None
     return said if isinstance(said, Mapping) else {}
+
+
+def use_of_id() -> str:
+    """Give what tells apart what is sent now: one of its own, or that of the task that sends it.
+
+    A task that is delivered again sends what it has sent before, under the same ids: this is the same use.
+    """
+    current = _Wraps.running()
+    return (current[1].descriptor.use if current else None) or uuid4().hex[:8]
 
 
 def place_of(task_id: str, said: Mapping[str, Any]) -> Placement | None:
@@ -184,8 +196,9 @@ def _headers_of(plan: Part, name: str, known_in: object) -> tuple[dict[str, dict
     except InvalidValue as error:
         _say_separate(str(error))
         return None
+    use = use_of_id()
     headers: dict[str, dict[str, Any]] = {
-        place.partition("~")[0]: {PLACE: at.encode()} for place, at in placements.items()
+        place.partition("~")[0]: {PLACE: at.encode(), USE: use} for place, at in placements.items()
     }
     if host is not None and host.task_id in headers:
         headers[host.task_id] |= _handed_on(host)

@@ -18,6 +18,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
     ``workflow_id`` is the root of its tree, ``parent_id`` the operation just above it,
     ``owner`` the person it is for. ``placement``: where it stands in that tree, if the tree has a bar.
+    ``use`` tells apart what its id is used for, where an id is used again: a word of those who send tasks.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     parent_id: str | UnsetType = UNSET
     owner: str | UnsetType = UNSET
     placement: Placement | UnsetType = UNSET
+    use: str | UnsetType = UNSET
 
     @classmethod
     def of(
@@ -41,6 +43,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         parent: str | None = None,
         owner: str | None = None,
         placement: Placement | None = None,
+        use: str | None = None,
     ) -> Self:
         """Check the parts and put them together; a workflow and an agent belong to themselves.
 
@@ -61,6 +64,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
             parent_id=UNSET if parent is None else check_identifier("parent", parent),
             owner=owner or UNSET,
             placement=placement or UNSET,
+            use=use or UNSET,
         )
 
     @classmethod

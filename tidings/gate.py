@@ -23,8 +23,8 @@ FRESH_S: Final = 0.05
 class Cancels(Protocol):
     """What it asks of the log."""
 
-    def cancels(self, *operation_ids: str) -> tuple[bool, bool]:
-        """Tell whether anything was asked to be cancelled lately, and whether any of these was."""
+    def cancels(self, about: Descriptor) -> tuple[bool, bool]:
+        """Tell whether anything was asked to be cancelled lately, and whether this or its workflow was."""
 
 
 class Gate:
@@ -40,7 +40,7 @@ class Gate:
         if self._clock() < self._open_until:
             return False
         try:
-            lately, is_cancelled = self._log.cancels(descriptor.id, descriptor.workflow_id or descriptor.id)
+            lately, is_cancelled = self._log.cancels(descriptor)
         except LogUnavailable:
             self._open_until = self._clock() + PAUSE_S
             return False

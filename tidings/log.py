@@ -22,7 +22,7 @@ op:<id>       hash     about (descriptor), status, run, attempt,           appen
                        redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
                        (the run asked to, or idle); created, updated, began (of      watch,    after its end
                        this attempt), waited, took (ms, for people); born, last,     runs
-                       end (ids); ``e:<type>`` = latest JSON of that type
+                       end (ids); uses (of its id, the latest last); ``e:<type>`` = latest JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
 r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h after a
@@ -74,7 +74,7 @@ from tidings.entry import Entry
 from tidings.errors import InvalidValue, LogUnavailable
 from tidings.past import Took
 from tidings.placement import Placement
-from tidings.record import BEGIN, NEW, Record
+from tidings.record import ANY, ATTEMPT, BEGIN, NEW, Record
 from tidings.script import Script
 from tidings.settings import Settings
 from tidings.topics import EVERYTHING
@@ -389,14 +389,18 @@ class Log:
         with self._translated():
             return bool(self.redis.exists(*keys))
 
-    def cancels(self, *operation_ids: str) -> tuple[bool, bool]:
-        """Tell whether anything was asked to be cancelled within `state_ttl_s`, and whether these were."""
+    def cancels(self, about: Descriptor) -> tuple[bool, bool]:
+        """Tell whether anything was asked to be cancelled within `state_ttl_s`, and whether this was.
+
+        That is *about* itself, in this use of its id, or its workflow.
+        """
         with self._translated(), self.redis.pipeline(transaction=False) as pipe:
             pipe.exists(self.key("cancels"))
-            for operation_id in operation_ids:
-                pipe.hexists(self.key(f"op:{operation_id}"), "cancel")
-            lately, *these = _answers(pipe.execute(raise_on_error=False))
-        return bool(lately), any(these)
+            pipe.hmget(self.key(f"op:{about.id}"), "cancel", "uses")
+            pipe.hexists(self.key(f"op:{about.workflow_id or about.id}"), "cancel")
+            lately, (own, uses), flow = _answers(pipe.execute(raise_on_error=False))
+        is_meant = about.use is UNSET or uses is None or about.use.encode() in uses
+        return bool(lately), bool((own and is_meant) or (flow and about.workflow_id))
 
     def ping(self) -> None:
         """Raise LogUnavailable unless Redis answers."""
@@ -540,6 +544,8 @@ def _told(record: Record) -> dict[str, Any]:
         told["effect"] = record.effect
     if record.condition in {NEW, BEGIN}:
         told["about"] = descriptor.encode().decode()
+    if descriptor.use is not UNSET and record.condition in {NEW, BEGIN, ANY, ATTEMPT}:
+        told["use"] = descriptor.use
     if record.redelivery_s:
         told["redelivery"] = record.redelivery_s
     if record.took_s is not None:

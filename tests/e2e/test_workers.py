@@ -36,6 +36,13 @@ def ok(word="done"):
     return {"word": word}
 
 
+@app.task(bind=True)
+def sends_in_each_attempt(self, task_id):
+    ok.apply_async(task_id=task_id)
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+
+
 @app.task
 def waits_for(path):
     report_status("waiting")
@@ -157,6 +164,29 @@ def test_each_task_of_a_canvas_is_an_operation(project: Project) -> None:
 
     assert [end_of(events)["result"]["word"] for events in runs] == ["a", "b", "c", "d", "e"]
     assert all(statuses(events) == ["running", "succeeded"] for events in runs)
+
+
+def test_an_id_that_is_used_again_is_a_new_operation(project: Project) -> None:
+    """Queued, running and ended once more, though the same message would say nothing when it is over."""
+    send = "ok.apply_async(args=[{!r}], task_id='used-again').id"
+    first = project.events(project.publish(send.format("first")))
+    project.publish(send.format("second"))
+    both = project.events("used-again")
+
+    assert end_of(first)["result"] == {"word": "first"}
+    assert both[: len(first)] == first
+    assert statuses(both[len(first) :]) == ["running", "succeeded"]
+    assert end_of(both[len(first) :])["result"] == {"word": "second"}
+
+
+def test_what_a_task_sends_once_more_under_one_id_is_the_same(project: Project) -> None:
+    """As one that is delivered again does: what it had sent has begun or ended, and has one end."""
+    project.events(project.send("sends_in_each_attempt", "sent-once-more"))
+    project.events(project.send("ok"))  # which was behind it in the queue
+    events = project.events("sent-once-more")
+
+    assert statuses(events) == ["running", "succeeded"]
+    end_of(events)
 
 
 def _ids(answer: str) -> list[str]:

@@ -66,10 +66,21 @@ def test_what_waited_finds_the_gate_closed_and_so_do_leaves_of_its_workflow(
     waiting = [OP, Descriptor.of("leaf", "task", workflow="op"), Descriptor.of("other", "task")]
     gate = Gate(Log(settings), lambda: math.inf)  # its last look is always long ago
     assert [gate.is_closed(about) for about in waiting] == [False, False, False]
-    assert log.cancels("other") == (False, False)
+    assert log.cancels(waiting[2]) == (False, False)
     ask(log)
     assert [gate.is_closed(about) for about in waiting] == [True, True, False]
-    assert log.cancels("other") == (True, False)
+    assert log.cancels(waiting[2]) == (True, False)
+
+
+def test_what_uses_the_id_of_something_cancelled_finds_the_gate_open(log: Log, settings: Settings) -> None:
+    """Even if the log has not heard of it yet; what was cancelled does not begin."""
+    first, second = (Descriptor.of("op", "task", use=use) for use in ("one", "two"))
+    Author(log).append(Record.of(first, Status, condition=NEW, status=QUEUED))
+    assert ask(log) == ENDED
+    gate = Gate(Log(settings))
+    assert [gate.is_closed(about) for about in (first, second)] == [True, False]
+    Author(log, "other").append(Record.of(second, Status, condition=NEW, status=QUEUED))
+    assert not gate.is_closed(second)
 
 
 def test_a_run_hears_of_it_with_its_next_report(log: Log, reporter: Reporter) -> None:

@@ -100,6 +100,22 @@ def ended(*, ends_with: type[Event] = Complete) -> list[Record]:
     return [BEGINNING, Record.of(OP, ends_with, condition=OWN, run=MINE, **said)]
 
 
+def use(name: str) -> Descriptor:
+    """Give the operation in a use of its id."""
+    return Descriptor.of("op", "batch", use=name)
+
+
+def queued(name: str) -> Record:
+    """Announce that use."""
+    return status(QUEUED, NEW, about=use(name))
+
+
+def used(name: str, run: str = MINE) -> list[Record]:
+    """Begin the operation and end it, in that use."""
+    about = use(name)
+    return [Record.beginning(about, run, 1), Record.of(about, Complete, condition=OWN, run=run)]
+
+
 LATER = Record.beginning(OP, OTHERS, 2)
 HANDED_ON = Record.of(OP, Status, condition=ATTEMPT, run=MINE, leaves=True, redelivery_s=60, status=RETRYING)
 CONDITIONS: dict[str, tuple[list[Record], Record, str]] = {
@@ -151,6 +167,16 @@ CONDITIONS: dict[str, tuple[list[Record], Record, str]] = {
     "attempt is unknown for an unknown operation": ([], status("x", ATTEMPT), "unknown"),
     "due is alive while it runs": ([BEGINNING], status("x", DUE), "alive"),
     "due is alive before its time": ([BEGINNING, HANDED_ON], status("x", DUE), "alive"),
+    "new begins another use of the id once it has ended": (used("one"), queued("two"), "stored"),
+    "new is late while another use of the id is not over": (used("one")[:1], queued("two"), "late"),
+    "new is over once the same use has ended": (used("one"), queued("one"), "over"),
+    "new is over if it is of a use before": ([*used("one"), *used("two")], queued("one"), "over"),
+    "new is over if nobody said which use has ended": (ended(), queued("two"), "over"),
+    "begin begins another use of the id once it has ended": (used("one"), used("two")[0], "stored"),
+    "begin is over once the same use has ended": (used("one"), used("one", OTHERS)[0], "over"),
+    "begin is stale if it is of a use before": ([*used("one"), queued("two")], used("one")[0], "stale"),
+    "any is stale about another use": (used("one")[:1], warning(ANY, about=use("two")), "stale"),
+    "attempt is stale about another use": (used("one")[:1], status("x", ATTEMPT, about=use("two")), "stale"),
     "a condition that nobody knows is an error": ([BEGINNING], status("x", "lost:1:"), "error"),
 }
 
@@ -166,6 +192,30 @@ def test_an_append_counts_on_the_terms_of_its_condition(
     assert outcome.code == code
     assert len(everything(author.log)) - len(kept) == (code == "stored")
     assert (outcome.cursor is not None) == (code == "stored")
+
+
+def test_another_use_of_an_id_begins_with_nothing_of_the_one_before(author: Author, log: Log) -> None:
+    """Its state is new; the log has both in their order, and an end of each."""
+    author.append(used("one")[0], warning(), used("one")[1])
+    author.append(queued("two"))
+    state = log.operation("op")
+    assert state is not None
+    assert (state.status, state.end, list(state.events)) == ("queued", None, ["status"])
+    assert json.loads(state.events["status"]).get("previousStatus") is None
+    author.append(*used("two", OTHERS))
+    types = [kind for kind, _ in everything(log)]
+    assert types == ["status", "warning", "complete", "status", "status", "complete"]
+
+
+def test_an_id_that_is_used_again_while_it_runs_ends_what_it_was_used_for(author: Author, log: Log) -> None:
+    """There is one end of each use; whoever works on the first has no say any more."""
+    first, second = used("one"), used("two", OTHERS)
+    outcomes = author.append(first[0], second[0], first[1], second[1])
+    assert [outcome.code for outcome in outcomes] == ["stored", "stored", "stale", "stored"]
+    entries = [entry for entry in log.read(Cursor(0, 0)) if entry.cursor.n]
+    assert [entry.type for entry in entries] == ["status", "error", "status", "complete"]
+    said = json.loads(entries[1].data)
+    assert (said["code"], said["terminal"], said["operationId"]) == ("id_reused", True, "op")
 
 
 class TestLost:

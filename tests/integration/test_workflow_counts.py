@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, target
 from hypothesis import settings as budget
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tests.integration.test_log import Author
 from tests.unit.test_workflow import actions, planted, shapes, weight_of
@@ -337,6 +338,19 @@ def test_a_part_that_is_heard_of_before_its_host_counts_at_once(log: Log) -> Non
     assert flow.counts("done") == [1_500_000]
     flow.report("c", 1, 9)
     assert flow.counts("done") == [1_500_000]
+
+
+def test_a_leaf_whose_id_another_workflow_uses_ends_in_the_first_and_counts_in_the_other(log: Log) -> None:
+    """As where one chain object is sent twice: its last task has one id in both (CELERY.md, 0.5)."""
+    flows = {1: Counted(log, THREE), 2: Counted(log, THREE)}
+    for number, flow in flows.items():
+        flow.release()
+        run_all(flow, "a", "b")
+        flow.leaves["c"] = replace(flow.leaves["c"], id=f"{flows[1].name}-shared", use=f"use{number}")
+        flow.begin("c", number)
+    assert [flow.succeed("c", number) for number, flow in flows.items()] == [False, True]
+    assert [flow.events()[-1][0] for flow in flows.values()] == ["error", "complete"]
+    assert [flow.bars()[-1]["percentage"] for flow in flows.values()] == [50, 100]
 
 
 class Host(Counted):
