@@ -48,9 +48,14 @@ class Process:
         return reporter
 
     @cached_property
+    def storage(self) -> Storage:
+        """Where files lie."""
+        return Storage(self.settings.storage)
+
+    @cached_property
     def results(self) -> Results:
         """The files that this process' operations leave behind."""
-        return Results(Storage(self.settings.storage), self.settings)
+        return Results(self.storage, self.settings)
 
     @cached_property
     def threadless(self) -> ThreadlessReporter:
