@@ -94,21 +94,51 @@ class AgentParams(Struct, frozen=True, forbid_unknown_fields=True):
     offline: bool = False
 
 
+class Then(Struct, frozen=True, forbid_unknown_fields=True):
+    """What is to be started with an upload's file, when it has been verified.
+
+    Every text ``$upload`` in *params* stands for the upload's id.
+    """
+
+    kind: str
+    params: dict[str, Any]
+
+
+class UploadParams(Struct, frozen=True):
+    """What an upload's metadata may say: the file's name, what it must be, what is to follow (as JSON).
+
+    Other keys are the client's own.
+    """
+
+    filename: str = "upload"
+    sha256: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{64}$(?!\n)")] = ""
+    then: Then | None = None
+
+
+OPERATIONS: Final = "POST /api/operations"
+UPLOADS: Final = "POST /api/uploads"
+UPLOAD: Final = "upload"
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of operation that can be started."""
+    """One kind of operation that can be started, and by which request.
+
+    The parameters of an upload are its ``Upload-Metadata``.
+    """
 
     name: str
     task: str
     description: str
     params: type[Struct]
+    start: str = OPERATIONS
 
-    def check(self, params: object) -> dict[str, Any]:
+    def check(self, params: object, root: str = "params") -> dict[str, Any]:
         """Return the task's keyword arguments for *params*.
 
-        Raises: InvalidValue naming the parameter, as ``params.<name>``, and what is allowed.
+        Raises: InvalidValue naming the parameter, as ``<root>.<name>``, and what is allowed.
         """
-        checked: dict[str, Any] = to_builtins(check(params, self.params, "params"))
+        checked: dict[str, Any] = to_builtins(check(params, self.params, root))
         return checked
 
     @property
@@ -140,13 +170,21 @@ KINDS: Final = {
             "A model that answers a question about this repository, with tools",
             AgentParams,
         ),
+        Kind(
+            UPLOAD,
+            "tasks.upload",
+            "A file that comes in by tus 1.0, resumable, and is verified and kept; something may follow",
+            UploadParams,
+            UPLOADS,
+        ),
     )
 }
 
 
-def kind_named(name: object) -> Kind:
-    """Find a kind. Raises: InvalidValue naming ``kind`` and those there are."""
+def kind_named(name: object, field: str = "kind") -> Kind:
+    """Find a kind that takes parameters. Raises: InvalidValue naming the *field*, and those there are."""
     kind = KINDS.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise InvalidValue("kind", f"one of {', '.join(sorted(KINDS))}", name)
+    if kind is None or kind.start != OPERATIONS:
+        there_are = ", ".join(sorted(kind.name for kind in KINDS.values() if kind.start == OPERATIONS))
+        raise InvalidValue(field, f"one of {there_are} (an upload begins with {UPLOADS}, by tus 1.0)", name)
     return kind

@@ -15,7 +15,9 @@ settings: Final = TaskSettings.from_env(os.environ)
 """What our own kinds read."""
 
 app: Final = Celery(
-    "tasks", broker=_settings.address.broker_url, include=["tasks.agent", "tasks.batch", "tasks.browser"]
+    "tasks",
+    broker=_settings.address.broker_url,
+    include=["tasks.agent", "tasks.batch", "tasks.browser", "tasks.upload"],
 )
 app.conf.update(
     accept_content=["json"],

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Self
 from msgspec import Meta
 
 from tasks.hosts import AllowedHosts
+from tasks.incoming import PLACE
 from tasks.masking import secrets_in
 from tidings.errors import InvalidValue, SettingsError
 from tidings.settings import env, read_settings
@@ -23,11 +24,15 @@ MODELS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSettings:
-    """Where a browser session may go, and which model an agent thinks with: none is the offline one."""
+    """Where browser sessions may go, which model agents think with, where uploads come in.
+
+    No model is the offline one.
+    """
 
     browser_hosts: str = env("TIDINGS_BROWSER_HOSTS", "")
     port: Annotated[int, Meta(ge=0, le=65_535)] = env("PORT", 8000)
     agent_model: str = env("TIDINGS_AGENT_MODEL", "")
+    uploads: str = env("TIDINGS_UPLOADS", PLACE)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """The values of variables that are named like secrets: told to nobody."""
 

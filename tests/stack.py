@@ -63,6 +63,7 @@ class Stack:
             "WEB_CONCURRENCY": str(web),
             "TIDINGS_AUTH": "open",
             "TIDINGS_STORAGE": str(folder / "storage"),
+            "TIDINGS_UPLOADS": str(folder / "uploads"),
             **env,
         }
         self.web: subprocess.Popen[bytes] | None = None

@@ -107,20 +107,24 @@ def dispatch(
     id: str | None = None,  # noqa: A002 - the word that authors use
     owner: str | None = None,
     queue: str | None = None,
+    goes_on: bool = False,
 ) -> Descriptor:
     """Announce an operation, then send the *task* that does it; return what was announced, ``queued``.
 
     Waits for Redis and the broker, some seconds at most. Either the operation is queued and
-    the task sent, or an error is raised and nothing will run.
+    the task sent, or an error is raised and nothing will run. *goes_on*: the operation of that *id* is there
+    and nobody runs it; if its task cannot be sent it stays as it is, to be tried again.
     Raises: InvalidValue; LogUnavailable; DispatchFailed if the broker did not take the task.
     """
     process = this_process()
     operation_id = new_id() if id is None else id
     use = _digest(operation_id)[:8]  # the same for each that has this id: only one of them is announced
     descriptor = Descriptor.of(operation_id, kind, name=task, owner=owner, use=use)
-    outcome = process.writer.append(Record.of(descriptor, Status, condition=NEW, status=QUEUED))
-    if outcome.code in {"late", "over"}:
-        raise InvalidValue("id", "unused", descriptor.id)
+    condition = ANY if goes_on else NEW
+    outcome = process.writer.append(Record.of(descriptor, Status, condition=condition, status=QUEUED))
+    if outcome.code in {"late", "over", "unknown"}:
+        allowed = "of an operation that is not over" if goes_on else "unused"
+        raise InvalidValue("id", allowed, descriptor.id)
     try:
         app.send_task(
             task,
@@ -133,7 +137,10 @@ def dispatch(
             retry_policy=_SEND_RETRIES,
         )
     except (OperationalError, OSError) as error:
-        process.reporter.put(ending(descriptor, "not_started", "The task could not be sent.", condition=ANY))
+        if not goes_on:
+            process.reporter.put(
+                ending(descriptor, "not_started", "The task could not be sent.", condition=ANY)
+            )
         raise DispatchFailed(f"the broker did not take the task: {error}") from error
     return descriptor
 

@@ -4,13 +4,16 @@ Takes what the log knows, appends what `tidings.cancel` says, and has the broker
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 import tidings.celery
+from tasks.catalog import UPLOAD
 from tidings.cancel import cancelling
 from tidings.log import OperationState
 from tidings.replay import MAX_STATES
 from webapp.service import Service
+from webapp.threads import in_thread
 
 AT_A_TIME: Final = 100
 """Operations per append: some 10 ms of Redis (guessed)."""
@@ -27,6 +30,8 @@ def cancel(
     codes = [outcome.code for outcome in here.process.writer.append_all(records)]
     if codes[0] == "stored":
         tidings.celery.revoke(here.producer, [state.descriptor.id])
+    if codes[-1] == "stored" and state.descriptor.kind == UPLOAD:  # its task, if it runs, cleans up itself
+        in_thread(partial(here.incoming.delete, state.descriptor.id))
     return codes
 
 

@@ -12,6 +12,7 @@ from msgspec import json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge, default_exceptions
 
 from tidings.errors import DispatchFailed, InvalidValue, LogUnavailable
+from webapp.tus import Refusal
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,13 @@ class NotFound(Exception):
 
     def __init__(self, what: str) -> None:
         super().__init__(f"there is no {what}")
+
+
+class Gone(Exception):
+    """There was something by that name, and there will not be again."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is over or has expired")
 
 
 class Conflict(Exception):
@@ -41,7 +49,9 @@ def install(app: Flask, max_body_bytes: int) -> None:
     """Have *app* answer every error with a problem document."""
     app.register_error_handler(InvalidValue, _invalid)
     app.register_error_handler(NotFound, _not_found)
+    app.register_error_handler(Gone, _gone)
     app.register_error_handler(Conflict, _conflict)
+    app.register_error_handler(Refusal, _refused)
     app.register_error_handler(LogUnavailable, _unavailable)
     app.register_error_handler(DispatchFailed, _unavailable)
     app.register_error_handler(RequestEntityTooLarge, lambda _: _too_large(max_body_bytes))
@@ -55,6 +65,17 @@ def _invalid(error: InvalidValue) -> Response:
 
 def _not_found(error: NotFound) -> Response:
     return problem(404, "Not Found", str(error))
+
+
+def _gone(error: Gone) -> Response:
+    return problem(410, "Gone", str(error))
+
+
+def _refused(error: Refusal) -> Response:
+    response = problem(error.status, error.title, str(error))
+    response.status = f"{error.status} {error.title}"  # tus has one that HTTP does not know
+    response.headers.extend(error.headers)
+    return response
 
 
 def _conflict(error: Conflict) -> Response:

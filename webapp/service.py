@@ -12,10 +12,12 @@ from celery import Celery
 from flask import current_app
 
 from tasks.catalog import QUEUE
+from tasks.incoming import Incoming
 from tidings.errors import LogUnavailable
 from tidings.log import Log
 from tidings.process import configure
 from webapp.feed import Feed
+from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
 from webapp.leases import Leases
 from webapp.opening import Openings
@@ -46,6 +48,8 @@ class Service:
         feed_log = Log(settings.log, connections=3, timeout_s=ANSWER_S)
         self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
+        self.incoming = Incoming(settings.uploads, settings.log.namespace)
+        self.housekeeping = Housekeeping(self)
         self.redis_warnings: tuple[str, ...] = ()
         self._adviser: gevent.Greenlet[[], None] | None = None
         self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
@@ -63,6 +67,7 @@ class Service:
         """Start following the log and watching the leases; once is enough."""
         self.feed.start()
         self.leases.start()
+        self.housekeeping.start()
         if self._adviser is None:
             self._adviser = gevent.spawn(self._take_advice)
 

@@ -10,8 +10,9 @@ from typing import Annotated, Literal, Self
 
 from msgspec import Meta
 
+from tasks.incoming import PLACE
 from tidings.errors import SettingsError
-from tidings.settings import AtLeastOne, Positive, Settings, env, read_settings
+from tidings.settings import AtLeastOne, Positive, Seconds, Settings, env, read_settings
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 DrainSeconds = Annotated[float, Meta(gt=0, le=12)]
@@ -34,6 +35,10 @@ class ServiceSettings:
     max_body_bytes: AtLeastOne = env("TIDINGS_MAX_BODY_BYTES", 65_536)
     drain_s: DrainSeconds = env("TIDINGS_DRAIN_S", 5.0)
     ring_events: AtLeastOne = env("TIDINGS_RING_EVENTS", 10_000)
+    uploads: str = env("TIDINGS_UPLOADS", PLACE)
+    max_upload_bytes: AtLeastOne = env("TIDINGS_MAX_UPLOAD_BYTES", 1_000_000_000)
+    upload_ttl_s: Seconds = env("TIDINGS_UPLOAD_TTL_S", 86_400)
+    files_ttl_s: Seconds = env("TIDINGS_FILES_TTL_S", 7 * 86_400)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:

@@ -5,6 +5,8 @@ import pytest
 from tasks.catalog import KINDS, kind_named
 from tidings.errors import InvalidValue
 
+STARTED_BY_PARAMETERS = sorted(KINDS.keys() - {"upload"})
+
 
 @pytest.mark.parametrize("name", ["", "Batch", "nonsense", None, 5, ["batch"], {"a": 1}])
 def test_an_unknown_kind_is_refused_with_those_there_are(name: object) -> None:
@@ -12,13 +14,20 @@ def test_an_unknown_kind_is_refused_with_those_there_are(name: object) -> None:
     with pytest.raises(InvalidValue) as caught:
         kind_named(name)
     assert caught.value.field == "kind"
-    assert all(kind in caught.value.allowed for kind in KINDS)
+    assert all(kind in caught.value.allowed for kind in STARTED_BY_PARAMETERS)
 
 
 def test_a_kind_is_found_by_its_name() -> None:
     """Each kind says which task runs it."""
     assert kind_named("batch").task == "tasks.batch"
-    assert all(kind_named(name).name == name for name in KINDS)
+    assert all(kind_named(name).name == name for name in STARTED_BY_PARAMETERS)
+
+
+def test_an_upload_is_not_started_by_its_parameters() -> None:
+    """It is no kind to POST, nor to follow an upload; the refusal says what begins one."""
+    with pytest.raises(InvalidValue, match="POST /api/uploads"):
+        kind_named("upload")
+    assert KINDS["upload"].start == "POST /api/uploads"
 
 
 @pytest.mark.parametrize(

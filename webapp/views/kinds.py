@@ -10,8 +10,9 @@ blueprint = Blueprint("kinds", __name__)
 
 @blueprint.get("/api/kinds")
 def list_kinds() -> Response:
-    """List the kinds: name, one line about it, and the JSON Schema (2020-12) of its ``params``."""
+    """List the kinds: name, one line about it, what starts it, JSON Schema (2020-12) of its ``params``."""
     kinds = [
-        {"kind": kind.name, "description": kind.description, "params": kind.schema} for kind in KINDS.values()
+        {"kind": kind.name, "description": kind.description, "start": kind.start, "params": kind.schema}
+        for kind in KINDS.values()
     ]
     return Response(json.encode({"kinds": kinds}), content_type="application/json")

@@ -1,17 +1,15 @@
 """The files that operations left behind."""
 
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar
+from collections.abc import Iterator
+from typing import Final
 
-import gevent
 from flask import Blueprint, Response
 from msgspec import json
 
 from tidings.media_type import OCTETS
 from webapp.errors import NotFound
 from webapp.service import service
-
-T = TypeVar("T")
+from webapp.threads import in_thread
 
 SAFE: Final = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 """A report may be HTML: it gets an origin of its own, and neither script nor network."""
@@ -25,7 +23,7 @@ blueprint = Blueprint("results", __name__, url_prefix="/api/operations/<operatio
 def list_results(operation_id: str) -> Response:
     """List the names of the operation's results."""
     results = service().process.results
-    names = _in_thread(lambda: results.names(operation_id))
+    names = in_thread(lambda: results.names(operation_id))
     body = json.encode({"results": [{"name": name, "url": f"{_url(operation_id)}/{name}"} for name in names]})
     return Response(body, content_type="application/json", headers={"Cache-Control": "no-store"})
 
@@ -35,7 +33,7 @@ def show_result(operation_id: str, name: str) -> Response:
     """Hand a result out, as what its content says that it is, and never as a document of our origin."""
     results = service().process.results
     try:
-        found = _in_thread(lambda: results.open(operation_id, name))
+        found = in_thread(lambda: results.open(operation_id, name))
     except FileNotFoundError as error:
         raise NotFound(f"result {name} of operation {operation_id}") from error
     kind = "inline" if found.content_type.startswith(SHOWN) else "attachment"
@@ -54,11 +52,5 @@ def _url(operation_id: str) -> str:
 
 
 def _read(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    while (piece := _in_thread(lambda: next(pieces, None))) is not None:
+    while (piece := in_thread(lambda: next(pieces, None))) is not None:
         yield piece
-
-
-def _in_thread(call: Callable[[], T]) -> T:
-    """Call what waits for a disk or a network where it holds up no stream."""
-    result: T = gevent.get_hub().threadpool.apply(call)
-    return result
