@@ -48,7 +48,7 @@ def bucket() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def site(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two web processes and a worker that keep files in the bucket, and a broker that no other worker reads."""
+    """Two web processes and a worker that keep files in the bucket, with a broker of their own."""
     folder = tmp_path_factory.mktemp("uploads")
     with (
         RedisServer(folder / "redis") as redis,
@@ -223,7 +223,7 @@ def test_what_cannot_be_begun_is_refused_by_name(
 ) -> None:
     """The answer names the field, and nothing was begun."""
     before = sorted((site.folder / "uploads").rglob("op_*"))
-    answer = ask("POST", f"{site.url}/api/uploads", **{"Upload_Length": "5"} | headers)
+    answer = ask("POST", f"{site.url}/api/uploads", None, **{"Upload_Length": "5"} | headers)
     assert answer.status == status
     assert answer.headers["tus-resumable"] == "1.0.0"
     assert answer.json.get("field") == field
