@@ -35,7 +35,7 @@ class Uploading:
         self._reporter = here.process.reporter
         self._descriptor = descriptor_of(note.id)
         self._begin, self._began_s = offset, time.monotonic()
-        self._told = offset
+        self._told = offset or None  # that there is nothing yet is worth an event
         self._latest: int | None = None
         self._pace = Pace()
         self._not_before = 0.0
