@@ -4,6 +4,7 @@ Read by the service, which checks parameters before anything is queued and sends
 name, so it imports no task. Pure.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -16,14 +17,41 @@ QUEUE: Final = "tidings"
 """The queue that the worker consumes; not Celery's default, which other projects on the broker share."""
 
 
-class BatchParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a batch works through: every module of the running Python's standard library.
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$(?!\n)")]
 
-    ``limit`` takes only the first so many, in alphabetical order.
+
+class UploadSource(Struct, frozen=True, forbid_unknown_fields=True):
+    """The rows of an uploaded CSV or the lines of an uploaded JSONL, by the upload's id."""
+
+    upload: Id
+
+
+class BatchParams(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a batch works through: one of ``source``, ``items`` and ``retry``.
+
+    ``source``: every module of the running Python's standard library, or an upload; ``items``: these values;
+    ``retry``: what an earlier batch, by its id, has not done well. ``limit`` takes only the first so many;
+    ``retries``: how often an item is tried again whose failure may pass; ``concurrency``: how many at a time.
     """
 
-    source: Literal["python-stdlib"]
+    source: Literal["python-stdlib"] | UploadSource | None = None
+    items: Annotated[list[Any], Meta(min_length=1, max_length=10_000)] | None = None
+    retry: Id | None = None
     limit: Annotated[int, Meta(ge=1)] | None = None
+    retries: Annotated[int, Meta(ge=0, le=10)] = 0
+    concurrency: Annotated[int, Meta(ge=1, le=32)] = 4
+
+
+def one_source(params: BatchParams, path: str) -> BatchParams:
+    """Give the parameters of a batch that says once what its items are. Raises: InvalidValue."""
+    given = [name for name in ("source", "items", "retry") if getattr(params, name) is not None]
+    if not given:
+        raise InvalidValue(f"{path}.source", "given: python-stdlib or an upload; or else items, or retry")
+    if given[1:]:
+        raise InvalidValue(f"{path}.{given[1]}", f"left out where {given[0]} is given")
+    if params.retry is not None and params.limit is not None:
+        raise InvalidValue(f"{path}.limit", "left out where retry is given")
+    return params
 
 
 Selector = Annotated[str, Meta(min_length=1, max_length=500)]
@@ -132,13 +160,18 @@ class Kind:
     description: str
     params: type[Struct]
     start: str = OPERATIONS
+    read: Callable[[Any, str], Struct] | None = None
+    """What else is checked of the parameters, given their path."""
 
     def check(self, params: object, root: str = "params") -> dict[str, Any]:
         """Return the task's keyword arguments for *params*.
 
         Raises: InvalidValue naming the parameter, as ``<root>.<name>``, and what is allowed.
         """
-        checked: dict[str, Any] = to_builtins(check(params, self.params, root))
+        read = check(params, self.params, root)
+        if self.read is not None:
+            read = self.read(read, root)
+        checked: dict[str, Any] = to_builtins(read)
         return checked
 
     @property
@@ -157,6 +190,7 @@ KINDS: Final = {
             "tasks.batch",
             "One small piece of work on every item of a source, to a table",
             BatchParams,
+            read=one_source,
         ),
         Kind(
             "browser",

@@ -1,5 +1,7 @@
 """The catalog: which kinds can be started, and which parameters they take."""
 
+from typing import Any
+
 import pytest
 
 from tasks.catalog import KINDS, kind_named
@@ -33,20 +35,38 @@ def test_an_upload_is_not_started_by_its_parameters() -> None:
 @pytest.mark.parametrize(
     ("params", "arguments"),
     [
-        ({"source": "python-stdlib"}, {"source": "python-stdlib", "limit": None}),
+        ({"source": "python-stdlib"}, {"source": "python-stdlib"}),
         ({"source": "python-stdlib", "limit": 5}, {"source": "python-stdlib", "limit": 5}),
-        ({"source": "python-stdlib", "limit": None}, {"source": "python-stdlib", "limit": None}),
+        ({"source": "python-stdlib", "limit": None}, {"source": "python-stdlib"}),
+        ({"source": {"upload": "u"}, "retries": 2}, {"source": {"upload": "u"}, "retries": 2}),
+        ({"items": [1, {"a": None}], "concurrency": 1}, {"items": [1, {"a": None}], "concurrency": 1}),
+        ({"retry": "op"}, {"retry": "op"}),
     ],
 )
-def test_a_batchs_parameters_become_its_tasks_arguments(params: object, arguments: object) -> None:
+def test_a_batchs_parameters_become_its_tasks_arguments(params: object, arguments: dict[str, Any]) -> None:
     """What was left out has its default."""
-    assert kind_named("batch").check(params) == arguments
+    left_out = {
+        "source": None, "items": None, "retry": None, "limit": None, "retries": 0, "concurrency": 4
+    }  # fmt: skip
+    assert kind_named("batch").check(params) == left_out | arguments
 
 
 @pytest.mark.parametrize(
     ("params", "field"),
     [
         ({}, "params.source"),
+        ({"source": {}}, "params.source.upload"),
+        ({"source": {"upload": "../a"}}, "params.source.upload"),
+        ({"source": {"upload": "a", "as": "csv"}}, "params.source.as"),
+        ({"source": "python-stdlib", "items": [1]}, "params.items"),
+        ({"items": [1], "retry": "op"}, "params.retry"),
+        ({"items": []}, "params.items"),
+        ({"items": 5}, "params.items"),
+        ({"retry": "a b"}, "params.retry"),
+        ({"retry": "op", "limit": 5}, "params.limit"),
+        ({"items": [1], "retries": -1}, "params.retries"),
+        ({"items": [1], "concurrency": 0}, "params.concurrency"),
+        ({"items": [1], "concurrency": 33}, "params.concurrency"),
         ({"source": "/etc/passwd"}, "params.source"),
         ({"source": ["python-stdlib"]}, "params.source"),
         ({"source": "python-stdlib", "limit": 0}, "params.limit"),
@@ -69,8 +89,9 @@ def test_a_kind_says_what_it_takes_as_json_schema() -> None:
     """Whoever builds a form from it knows names, types, bounds and what is required."""
     schema = kind_named("batch").schema
     assert schema["type"] == "object"
-    assert schema["required"] == ["source"]
-    assert schema["properties"]["source"] == {"enum": ["python-stdlib"]}
+    assert {"enum": ["python-stdlib"]} in schema["properties"]["source"]["anyOf"]
+    assert schema["$defs"]["UploadSource"]["required"] == ["upload"]
+    assert schema["properties"]["concurrency"]["maximum"] == 32
     assert all(kind.description for kind in KINDS.values())
 
 
