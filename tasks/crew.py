@@ -35,6 +35,7 @@ def worked(
     """
     stop = threading.Event()
     pending: set[Future[Outcome]] = set()
+    hand = carry(_tried)
     with ThreadPoolExecutor(concurrency, "batch") as pool:
         try:
             while True:
@@ -43,7 +44,7 @@ def worked(
                     pending = {future for future in pending if not future.cancel()}
                 else:
                     for item in islice(items, AHEAD * concurrency - len(pending)):
-                        pending.add(pool.submit(carry(_tried), item, work, retries, stop))
+                        pending.add(pool.submit(hand, item, work, retries, stop))
                 if not pending:
                     return
                 done, pending = wait(pending, LOOK_S, FIRST_COMPLETED)

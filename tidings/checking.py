@@ -26,19 +26,22 @@ def check(value: object, struct: type[T], root: str = "") -> T:
         return msgspec.convert(value, struct)
     except msgspec.ValidationError as error:
         problem, _, at = str(error).partition(" - at `$")
-        raise _refusal(problem, (root + at.rstrip("`")).lstrip("."), struct) from error
+        raise _refusal(problem, at.rstrip("`"), root, struct) from error
 
 
-def _refusal(problem: str, path: str, struct: type[msgspec.Struct]) -> InvalidValue:
-    properties = {} if "[" in path else _properties(struct)  # inside a list, msgspec's own words must do
-    if missing := _MISSING.fullmatch(problem):
+def _refusal(problem: str, at: str, root: str, struct: type[msgspec.Struct]) -> InvalidValue:
+    path = (root + at).lstrip(".")
+    missing, unknown = _MISSING.fullmatch(problem), _UNKNOWN.fullmatch(problem)
+    parts = re.findall(r"[.\[]", at)
+    is_own = not parts if missing or unknown else parts == ["."]
+    properties = _properties(struct) if is_own else {}  # further inside, msgspec's own words must do
+    if missing:
         rule = _rule(properties.get(missing[1], {}))
         return InvalidValue(_join(path, missing[1]), f"given: {rule}".rstrip(": "))
-    if unknown := _UNKNOWN.fullmatch(problem):
+    if unknown:
         known = f": there is {', '.join(properties)}" if properties else ""
         return InvalidValue(_join(path, unknown[1]), f"left out{known}")
-    rule = _rule(properties.get(path.rpartition(".")[2], {}))
-    rule = rule or ("right" if "[" in path else "an object")
+    rule = _rule(properties.get(at[1:], {})) or ("right" if parts else "an object")
     return InvalidValue(path or "body", f"{rule} ({problem[0].lower()}{problem[1:]})")
 
 
@@ -52,6 +55,8 @@ def _rule(schema: dict[str, Any]) -> str:
     """Say in words what a property's JSON Schema allows."""
     if "enum" in schema:
         return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    if "$ref" in schema:
+        return "an object"
     if "anyOf" in schema:
         return " or ".join(_rule(choice) for choice in schema["anyOf"])
     bounds = [f"{word} {schema[key]}" for key, word in _BOUNDS if key in schema]

@@ -1,6 +1,6 @@
 """Values from outside: a refusal names the path and what is allowed there."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytest
 from msgspec import Meta, Struct
@@ -52,19 +52,23 @@ def test_a_refusal_names_the_path_and_what_is_allowed(value: object, field: str,
     assert allowed in caught.value.allowed
 
 
-NESTED: dict[str, tuple[dict[str, Any], str]] = {
-    "a wrong value": ({"size": 10}, "inner.size"),
-    "a missing field": ({}, "inner.size"),
-    "an unknown field": ({"size": 1, "more": 1}, "inner.more"),
+NESTED: dict[str, tuple[object, str, str]] = {
+    "a wrong value": ({"size": 10}, "inner.size", "<= 9"),
+    "a missing field": ({}, "inner.size", "given"),
+    "an unknown field": ({"size": 1, "more": 1}, "inner.more", "left out"),
+    "no object": (5, "inner", "an object or null"),
 }
 
 
-@pytest.mark.parametrize(("inner", "field"), NESTED.values(), ids=NESTED)
-def test_a_refusal_within_an_object_names_the_whole_path(inner: dict[str, Any], field: str) -> None:
-    """Without a root the path starts at the body's own fields."""
+@pytest.mark.parametrize(("inner", "field", "allowed"), NESTED.values(), ids=NESTED)
+def test_a_refusal_within_an_object_names_the_whole_path(inner: object, field: str, allowed: str) -> None:
+    """Without a root the path starts at the body's own fields; those of the whole are not the part's."""
     with pytest.raises(InvalidValue) as caught:
         check({"mode": "fast", "inner": inner}, Outer)
     assert caught.value.field == field
+    assert allowed in caught.value.allowed
+    assert "mode" not in caught.value.allowed
+    assert inner == 5 or "an object" not in caught.value.allowed
 
 
 def test_a_body_that_is_no_object_is_named_as_the_body() -> None:
