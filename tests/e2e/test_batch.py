@@ -4,9 +4,13 @@ The flow's widest view: web processes, Celery worker and Redis as deployed. Cutt
 on the real thing; test_streams.py has every way to join, on operations that the test itself works on.
 """
 
+import csv
+import io
 import json
 import sysconfig
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -125,6 +129,55 @@ def test_every_event_is_what_the_library_reads(full_run: list[Message]) -> None:
     assert len(decoded(events)) == len(events)
     assert not any("\n" in message.data for message in events)
     assert len({json.loads(message.data)["operationId"] for message in events}) == 1
+
+
+def test_each_file_has_its_row_in_the_table(stack: Stack, full_run: list[Message]) -> None:
+    """The table is a result, as CSV, and says the same as the events."""
+    result = json.loads(full_run[-1].data)["result"]
+    table = table_of(stack, result)
+
+    assert [row["item"] for row in table] == sorted(row["item"] for row in table)
+    assert len(table) == result["items"]
+    failed = {row["item"]: row["reason"] for row in table if row["status"] == "failed"}
+    warnings = [json.loads(message.data)["details"] for message in full_run if message.type == "warning"]
+    assert failed == {warning["item"]: warning["reason"] for warning in warnings}
+    assert sum(int(row["lines"] or 0) for row in table) == result["totals"]["lines"]
+
+
+def test_what_an_earlier_batch_has_not_done_is_tried_again(stack: Stack, full_run: list[Message]) -> None:
+    """Only its failures; of a batch that nobody knows that is said."""
+    end = json.loads(full_run[-1].data)
+    again = ended(stack, stack.start_operation(retry=end["operationId"]))["result"]
+    nobody = ended(stack, stack.start_operation(retry="nobody"))
+
+    assert (again["items"], again["failed"]) == (end["result"]["failed"], end["result"]["failed"])
+    assert {row["item"] for row in table_of(stack, again)} == {
+        row["item"] for row in table_of(stack, end["result"]) if row["status"] == "failed"
+    }
+    assert (nobody["code"], nobody["terminal"]) == ("no_batch", True)
+
+
+def test_values_sent_with_the_parameters_are_items(stack: Stack) -> None:
+    """Each is checked, typed and hashed."""
+    end = ended(stack, stack.start_operation(items=[{"a": 1}, {"a": None}, {"a": 1}]))
+    result = end["result"]
+
+    assert (result["items"], result["done"], result["duplicates"]) == (3, 3, 1)
+    assert result["profile"] == {"a": {"integer": 2, "empty": 1}}
+    assert [row["duplicateOf"] for row in table_of(stack, result)] == ["", "", "item 1"]
+
+
+def ended(stack: Stack, operation_id: str) -> dict[str, Any]:
+    """Give the terminal event of an operation."""
+    end: dict[str, Any] = json.loads(stack.history(operation_id)[-1].data)
+    return end
+
+
+def table_of(stack: Stack, result: dict[str, Any]) -> list[dict[str, str]]:
+    """Give the rows of a batch's table."""
+    with urlopen(f"{stack.url}{result['table']['url']}", timeout=READ_S) as answer:
+        assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+        return list(csv.DictReader(io.StringIO(answer.read().decode())))
 
 
 def test_second_stream_opened_in_the_middle_starts_with_the_present_and_has_the_same_rest(
