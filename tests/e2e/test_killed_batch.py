@@ -77,8 +77,8 @@ def give(path):
 @pytest.fixture
 def project(own_redis: RedisServer, tmp_path: Path) -> Iterator[Project]:
     """A worker with one process, and leases of two seconds."""
-    env = {"TRACES": str(tmp_path), "TIDINGS_LEASE_S": "2"}
-    with Project(own_redis.url, tmp_path, "prefork", PROJECT, **env) as project:
+    traces = str(tmp_path)
+    with Project(own_redis.url, tmp_path, "prefork", PROJECT, TRACES=traces, TIDINGS_LEASE_S="2") as project:
         yield project
         project.signal_worker(signal.SIGKILL)
 
