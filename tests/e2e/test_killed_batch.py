@@ -133,6 +133,7 @@ def test_a_killed_batch_goes_on_from_its_last_finished_row(project: Project) -> 
     bars = bars_of(events)
     assert [(bar[0], bar[-1]) for bar in bars] == [(0, 1_000), (1_000, 2_000), (2_000, 3_000)]
     assert all(bar == sorted(bar) for bar in bars)
+    assert end["attempt"] == 2, "the process' death is counted, so that it cannot go on for ever"
     assert end["result"]["done"] == ROWS
     assert [row["item"] for row in table_of(project.service, end["result"])] == [
         f"line {row + 1}" for row in range(1, ROWS + 1)
