@@ -89,3 +89,9 @@ def done_before(operation_id: str | None) -> set[str]:
         plan = journal.plan()
         operation_id = plan.after if plan else None
     return names
+
+
+def delete_older(keep_s: float) -> int:
+    """Delete what was written longer ago; say how many files. Waits. Raises: StorageUnavailable."""
+    process = this_process()
+    return process.storage.delete_older(f"{process.settings.namespace}/{FOLDER}", keep_s)

@@ -1,7 +1,8 @@
 """The greenlet of a web process that deletes the files nobody will want any more.
 
-Beside the flow: takes uploads that have expired, ends their operations, deletes them; then results, and files
-that were uploaded, past their time. Every process does so now and then; whoever comes second finds nothing.
+Beside the flow: takes uploads that have expired, ends their operations, deletes them; then results, files
+that were uploaded, and batches' journals, past their time. Every process does so now and then; whoever comes
+second finds nothing.
 """
 
 import logging
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import gevent
 
+import tasks.journal
 import tasks.uploaded
 from tasks.incoming import UploadGone, UploadLocked
 from tidings.errors import LogUnavailable, StorageUnavailable
@@ -62,6 +64,7 @@ class Housekeeping:
         keep_s = here.settings.files_ttl_s
         in_thread(partial(here.process.results.delete_older, keep_s))
         in_thread(partial(tasks.uploaded.delete_older, keep_s))
+        in_thread(partial(tasks.journal.delete_older, keep_s))
 
     def _expire(self, upload_id: str) -> None:
         """End an upload and delete it, unless it waits for its task, or somebody is at it."""

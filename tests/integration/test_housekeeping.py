@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from tasks.journal import Journal, Plan
 from tasks.uploaded import About, keep, open_upload
 from tests.tus_talk import CHUNK, metadata
 from tidings import Operation, save_result
@@ -118,19 +119,22 @@ def test_an_upload_that_waits_for_its_task_does_not_expire(
     assert log.operation(upload_id) is not None
 
 
-def test_results_and_uploaded_files_are_kept_for_their_time(here: Service, tmp_path: Path) -> None:
+def test_results_uploaded_files_and_journals_are_kept_for_their_time(here: Service, tmp_path: Path) -> None:
     """A day, here; the young ones stay."""
     about = About(name="x", bytes=1, sha256="", media_type="text/plain")
     (tmp_path / "x").write_bytes(b"x")
     with Operation(kind="report") as operation:
         save_result("old", b"x")
         keep("old", tmp_path / "x", about)
+        Journal("old").begin(Plan({}, 1))
         forget(tmp_path / "files", DAY_S + 60)
         save_result("young", b"x")
         keep("young", tmp_path / "x", about)
+        Journal("young").begin(Plan({}, 1))
     here.housekeeping.tidy()
     assert here.process.results.names(operation.id) == ["young"]
     assert open_upload("young").about == about
+    assert (Journal("young").plan(), Journal("old").plan()) == (Plan({}, 1), None)
     with pytest.raises(FileNotFoundError):
         open_upload("old")
 
