@@ -277,9 +277,9 @@ def test_a_cancelled_upload_ends_and_is_deleted(site: Stack, by: str) -> None:
 
 
 def test_what_is_to_follow_is_started(site: Stack) -> None:
-    """The result names the operation that was started behind the upload, and that one runs."""
-    then = {"kind": "batch", "params": {"source": "python-stdlib", "limit": 1}}
-    body = b"all of it at once"
+    """The result names the batch that was started behind the upload, and that one works on its rows."""
+    then = {"kind": "batch", "params": {"source": {"upload": "$upload"}}}
+    body = b"a;b\n1;2\n3;4\n5\n"
     answer = ask(
         "POST", f"{site.url}/api/uploads", body, Content_Type=TYPE, Upload_Length=str(len(body)),
         Upload_Metadata=metadata(filename="a.txt", then=then, colour="blue"),
@@ -288,7 +288,9 @@ def test_what_is_to_follow_is_started(site: Stack) -> None:
     result = end(site, answer.json["operationId"])["result"]
     assert result["mediaType"] == "text/plain; charset=utf-8"
     assert result["then"]["kind"] == "batch"
-    assert end(site, result["then"]["operationId"])["result"]["totals"]["files"] == 1
+    batch = end(site, result["then"]["operationId"])["result"]
+    assert (batch["done"], batch["failed"]) == (2, 1)
+    assert batch["profile"] == {"a": {"integer": 2}, "b": {"integer": 2}}
 
 
 def test_a_file_of_nothing_is_a_file(site: Stack) -> None:
