@@ -8,6 +8,7 @@ there when the socket is writable again.
 import math
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from tidings.cursor import Cursor
@@ -97,7 +98,7 @@ class ParkedSubscriber(Subscriber):
         if tail and not self._send(tail):
             return
         if self.leaving:
-            self.parking.drop(self)
+            self._leave()
             return
         while self.fd >= 0:
             behind = self.position
@@ -212,7 +213,16 @@ class ParkedSubscriber(Subscriber):
         self.leaving = True
         last, self.tail = self.tail + last, b""  # refused at the hand-over, it has not said its opening
         if not last or self._send(last):
-            self.parking.drop(self)
+            self._leave()
+
+    def _leave(self) -> None:
+        """Close behind the last byte, having read what the client has said meanwhile.
+
+        Left unread it makes of the end a reset, on which the client's kernel may drop what it holds.
+        """
+        with suppress(OSError):
+            os.read(self.fd, MAX_STRAY_BYTES)
+        self.parking.drop(self)
 
 
 def _first(entries: list[Entry], size_bytes: int) -> list[Entry]:

@@ -389,6 +389,19 @@ def test_stray_bytes_do_not_spin(streams: ParkedStreams) -> None:
     assert streams.gone == []
 
 
+def test_bytes_that_come_with_the_end_do_not_make_it_a_reset(streams: ParkedStreams) -> None:
+    """They are read before the close, though the loop has not turned since they came."""
+    subscriber, browser = streams.open()
+    streams.route(make_entry(1))
+    browser.connection.send(b"lo")
+    subscriber.close(CloseReason.LIFETIME)
+    received = b""
+    while piece := browser.connection.recv(65_536):
+        received += piece
+
+    assert received.endswith(b"0\r\n\r\n")
+
+
 def test_client_that_goes_on_talking_is_cut(streams: ParkedStreams) -> None:
     """More than 4 KB behind the request, in whatever pieces, end the stream."""
     subscriber, browser = streams.open()
