@@ -153,6 +153,22 @@ def test_operation_of_others_appears_and_moves_live(page: Page, stack: Stack) ->
     assert percent(page, operation.id) < 100
 
 
+def test_files_that_an_operation_made_are_offered_as_links(page: Page, stack: Stack) -> None:
+    """Those of this service only, whatever an event says; the names are shown as text."""
+    open_live(page, stack)
+    operation = stack.operation("report")
+    url = f"/api/operations/{operation.id}/results/report.html"
+    odd = [
+        {"name": "run me", "url": "javascript:alert(1)"},
+        {"name": "elsewhere", "url": "//elsewhere.example"},
+        7,
+    ]
+    operation.complete({"results": [{"name": "<b>report</b>", "url": url}, *odd]})
+    links = card(page, operation.id).locator(".says a")
+    expect(links).to_have_text(["<b>report</b>"])
+    expect(links).to_have_attribute("href", url)
+
+
 def test_failed_operation_looks_the_same_after_a_reload(page: Page, stack: Stack) -> None:
     """What a page shows of an operation that is over does not depend on whether it saw it happen."""
     open_live(page, stack)

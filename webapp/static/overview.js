@@ -37,6 +37,16 @@ function say(card, text) {
   card.querySelector(".says").textContent = text;
 }
 
+// Files that it has made, opened beside this page: they are sandboxed, and nobody's script.
+function offer(card, results) {
+  for (const { name, url } of Array.isArray(results) ? results : []) {
+    if (typeof url !== "string" || !url.startsWith("/api/operations/")) continue;
+    const link = document.createElement("a");
+    Object.assign(link, { href: url, textContent: name, target: "_blank", rel: "noopener" });
+    card.querySelector(".says").append(" ", link);
+  }
+}
+
 function pace(rate) {
   return rate > 0 ? `${rate >= 1 ? Math.round(rate) : rate} a second` : "";
 }
@@ -110,6 +120,7 @@ const show = {
     const seconds = data.durationSeconds === undefined ? "" : `in ${data.durationSeconds.toFixed(1)} s`;
     say(card, totals ? `${totals.files} files, ${totals.lines} lines, ${totals.functions} functions, ` +
                        `${totals.classes} classes ${seconds}` : `done ${seconds}`);
+    offer(card, data.result?.results);
   },
 };
 
