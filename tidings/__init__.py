@@ -25,7 +25,7 @@ from tidings.errors import (
     TidingsError,
 )
 from tidings.operation import Operation
-from tidings.results import ResultReference, save_result
+from tidings.results import ResultReference, load_result, save_result
 
 __all__ = [
     "Cancelled",
@@ -38,6 +38,7 @@ __all__ = [
     "TidingsError",
     "check_cancelled",
     "current_operation",
+    "load_result",
     "report_progress",
     "report_status",
     "report_warning",

@@ -12,7 +12,7 @@
 --       took (s; of an attempt that ends or leaves, else counted here), past (its task; with silence,
 --       in s, where the run is to be kept for those that follow);
 --       use (of the operation's id; with 'new', 'begin', 'any' and 'attempt', where ids can be used again);
---       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts
+--       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts, word (JSON)
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
 --       so long, and until then it is nobody's

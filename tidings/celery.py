@@ -17,9 +17,9 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from functools import wraps
 from inspect import isfunction
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from celery import Celery, Task, current_app, current_task, signals, states
+from celery import Celery, Signature, Task, current_app, current_task, signals, states
 from celery.exceptions import (
     Ignore,
     SoftTimeLimitExceeded,
@@ -34,7 +34,7 @@ from tidings.celery_canvas import AFTER, HEADER, PLACE, USE, place_of, said_in, 
 from tidings.current import activate, deactivate, track
 from tidings.descriptor import Descriptor
 from tidings.errors import Cancelled, DispatchFailed, InvalidValue
-from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, Status
+from tidings.events import CANCELLED, FAILED, QUEUED, RETRYING, RUNNING, Status
 from tidings.lost import WORKER_LOST, ending, lost_attempt
 from tidings.operation import CANCELLED_MESSAGE, Operation, new_id
 from tidings.placement import Placement
@@ -45,6 +45,7 @@ from tidings.topics import check_identifier
 
 _HIDDEN: Final = frozenset({"celery.chord_unlock", "celery.backend_cleanup"})
 """What Celery does for itself. Not ``celery.accumulate``: it ends what a group replaced, under its id."""
+WORKFLOW: Final = "workflow"
 _MAPS: Final = frozenset({"celery.map", "celery.starmap"})
 _SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 
@@ -54,6 +55,14 @@ logger = logging.getLogger(__name__)
 
 class TaskCancelled(Cancelled, Ignore):
     """`Cancelled` in a task: Celery retries it by no rule, and calls no errback."""
+
+
+class Failed(NamedTuple):
+    """What a task returns that has failed while its canvas goes on: its operation ends with this error."""
+
+    code: str
+    message: str
+    details: dict[str, Any] | None = None
 
 
 class _Running:
@@ -143,6 +152,28 @@ def dispatch(
             )
         raise DispatchFailed(f"the broker did not take the task: {error}") from error
     return descriptor
+
+
+def become(canvas: Signature[Any], *, shows_all: bool = False) -> None:
+    """Send *canvas*, and have the current task's operation be its workflow from now on.
+
+    The operation, of kind ``workflow``, has the canvas' bar, and ends when all of its tasks have; the task
+    that calls this should then return. *shows_all*: members of groups are steps, too, told to who watches it.
+    Waits for the broker. Raises: RuntimeError outside a task; InvalidValue for another kind, and for a
+    canvas that makes no bar, some of which may have been sent.
+    """
+    current = _current()
+    if current is None:
+        raise RuntimeError("become() was called outside any task")
+    running = _running[current[0]][-1]
+    kind = running.operation.descriptor.kind
+    if kind != WORKFLOW:
+        raise InvalidValue("kind", f"{WORKFLOW} of an operation that becomes one (tidings_kind)", kind)
+    with celery_canvas.becoming(running.operation, shows_all=shows_all) as flow:
+        canvas.apply_async()
+    if not flow.tasks:
+        raise InvalidValue("canvas", "a chain, group or chord of at least two tasks", canvas)
+    running.successor = RUNNING
 
 
 def revoke(app: Celery, task_ids: list[str]) -> None:
@@ -259,7 +290,7 @@ def _on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, 
         return
     match state:
         case "SUCCESS":
-            operation.complete(retval, cuts=running.following > 0 and task.request.chain is None)
+            _end_well(operation, retval, cuts=running.following > 0 and task.request.chain is None)
         case "IGNORED" if isinstance(retval, Cancelled):
             operation.error(CANCELLED, CANCELLED_MESSAGE)
             _store_revoked(task, task_id)
@@ -291,6 +322,8 @@ def _what_follows(
     """Give the status that the attempt leaves its operation in, and why, if it is not the last one."""
     if state == states.RETRY:
         return RETRYING, str(retval)
+    if state == states.SUCCESS and running.successor == RUNNING:
+        return RUNNING, "sent"
     if running.successor == RETRYING:
         return RETRYING, "superseded"  # whatever this attempt came to: it has no say any more
     if state == states.IGNORED and running.successor:
@@ -298,6 +331,14 @@ def _what_follows(
     if state == states.REJECTED and retval.requeue and _redelivery_s(task):
         return RETRYING, "rejected"
     return None
+
+
+def _end_well(operation: Operation, retval: Any, *, cuts: bool) -> None:
+    """End a task that returned: only to Celery, if it says that it failed."""
+    if isinstance(retval, Failed):
+        operation.error(*retval)
+    else:
+        operation.complete(retval, cuts=cuts)
 
 
 def _end_ignored(operation: Operation, state: str | None, meta: object) -> None:

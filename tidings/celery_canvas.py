@@ -9,6 +9,7 @@ warning says so (CELERY.md, 2).
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from itertools import chain, islice
@@ -18,6 +19,7 @@ from uuid import uuid4
 from celery import Task, signals
 from celery.backends.base import Backend
 from celery.canvas import group
+from msgspec.structs import replace
 
 from tidings import canvas
 from tidings.descriptor import Descriptor
@@ -54,9 +56,23 @@ class Replaced(NamedTuple):
     header: Mapping[str, Any]
 
 
+class Becoming:
+    """The operation that is to be the workflow of the next canvas that is sent."""
+
+    __slots__ = ("operation", "shows_all", "tasks")
+
+    def __init__(self, operation: Operation, *, shows_all: bool) -> None:
+        self.operation = operation
+        self.shows_all = shows_all
+        """Whether members of groups are shown as its steps, too."""
+        self.tasks = 0
+        """How many tasks have their place in it."""
+
+
 _replaced: ContextVar[Replaced | None] = ContextVar("tidings_replaced", default=None)
 _headers: ContextVar[Mapping[str, Mapping[str, Any]] | None] = ContextVar("tidings_headers", default=None)
 """What the messages of the canvas that is being sent have to say, by task id."""
+_becoming: ContextVar["Becoming | None"] = ContextVar("tidings_becoming", default=None)
 
 
 def install(identify: Callable[[str], str], running: Callable[[], tuple[str, Operation] | None]) -> None:
@@ -87,6 +103,17 @@ class _Wraps:
     running: Callable[[], tuple[str, Operation] | None]
 
 
+@contextmanager
+def becoming(operation: Operation, *, shows_all: bool) -> Iterator[Becoming]:
+    """Have the canvas that is sent inside be the workflow that *operation* is."""
+    flow = Becoming(operation, shows_all=shows_all)
+    token = _becoming.set(flow)
+    try:
+        yield flow
+    finally:
+        _becoming.reset(token)
+
+
 def said_in(headers: object) -> Mapping[str, Any]:
     """Give what a message's headers, or a signature's, say to us."""
     said = headers.get(HEADER) if isinstance(headers, Mapping) else None
@@ -111,7 +138,7 @@ def place_of(task_id: str, said: Mapping[str, Any]) -> Placement | None:
 
 
 def _replacing(on_replace: Callable[..., Any]) -> Callable[..., Any]:
-    def replace(self: Task[Any, Any], signature: Any) -> Any:
+    def replacing(self: Task[Any, Any], signature: Any) -> Any:
         current = _Wraps.running()
         if current is None or current[0] != self.request.id:
             return on_replace(self, signature)
@@ -123,7 +150,7 @@ def _replacing(on_replace: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _replaced.reset(token)
 
-    return replace
+    return replacing
 
 
 def _placing(apply_tasks: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -184,7 +211,10 @@ def _headers_of(plan: Part, name: str, known_in: object) -> tuple[dict[str, dict
     host = _replaced.get()
     placement = host.operation.descriptor.placement if host else None
     try:
-        if host is None or not isinstance(placement, Placement):
+        flow = _becoming.get()
+        if flow is not None:
+            placements, is_new = _planted_in(flow, plan), False
+        elif host is None or not isinstance(placement, Placement):
             placements, is_new = planted(plan, _Wraps.identify(name)), True
         else:
             part = canvas.in_place_of(plan, host.task_id, host.nesting, _placed_in(known_in))
@@ -205,6 +235,14 @@ def _headers_of(plan: Part, name: str, known_in: object) -> tuple[dict[str, dict
         if is_new:
             host.operation.take_place(placements[host.task_id])
     return headers, is_new
+
+
+def _planted_in(flow: Becoming, plan: Part) -> dict[str, Placement]:
+    placements = planted(plan, flow.operation.id)
+    flow.tasks = len(placements)
+    if not flow.shows_all:
+        return placements
+    return {place: replace(placement, is_member=False) for place, placement in placements.items()}
 
 
 def _handed_on(host: Replaced) -> dict[str, Any]:

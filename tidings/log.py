@@ -556,6 +556,8 @@ def _told(record: Record) -> dict[str, Any]:
         told["at"] = _place(descriptor.placement)
         told["units"] = record.units
         told["cuts"] = record.cuts
+        if record.word:
+            told["word"] = record.word
     return told
 
 

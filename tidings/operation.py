@@ -33,6 +33,7 @@ from tidings.events import (
     Status,
     Warning,  # noqa: A004 - the name that the wire has for it
 )
+from tidings.json_line import encode_line
 from tidings.lost import lost_attempt
 from tidings.once import is_first
 from tidings.placement import Placement
@@ -275,17 +276,18 @@ class Operation:
         self._heed(tidy)
         self._say(Warning, said)
 
-    def complete(self, result: object = None, *, cuts: bool = False) -> None:
+    def complete(self, result: object = None, *, cuts: bool = False, speaks: bool = False) -> None:
         """End it well, with a *result* of at most 32 KB of JSON. Never blocks.
 
-        *cuts*: what its workflow had planned behind it will not come.
+        *cuts*: what its workflow had planned behind it will not come. *speaks*: its workflow is to end
+        with this result, too, if all of its tasks end well; for one that nothing follows.
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
         tidy = Tidy()
         said: dict[str, Any] = {}
         if result is not None:
             said["result"] = tidy.json("result", result)
-        self._end(SUCCEEDED, Complete, said, cuts=cuts)
+        self._end(SUCCEEDED, Complete, said, cuts=cuts, speaks=speaks)
         self._heed(tidy)
 
     def error(
@@ -296,10 +298,12 @@ class Operation:
         *,
         retryable: bool | None = None,
         terminal: bool = True,
+        speaks: bool = False,
     ) -> None:
         """Say that it failed; it ends there unless *terminal* is false. Never blocks.
 
-        It ends as ``failed``, or as ``cancelled`` where that is the code.
+        It ends as ``failed``, or as ``cancelled`` where that is the code. *speaks*: its workflow is to end
+        with this error, too.
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
         tidy = Tidy()
@@ -309,7 +313,8 @@ class Operation:
         if retryable is not None:
             said["retryable"] = retryable
         if terminal:
-            self._end(CANCELLED if code == CANCELLED else FAILED, Error, said | {"terminal": True})
+            status = CANCELLED if code == CANCELLED else FAILED
+            self._end(status, Error, said | {"terminal": True}, speaks=speaks)
         else:
             self._say(Error, said)
         self._heed(tidy)
@@ -439,9 +444,19 @@ class Operation:
             return
         self._reporter.put([self._record(event, said)])
 
-    def _end(self, status: str, event: type[Event], said: dict[str, Any], *, cuts: bool = False) -> None:
+    def _end(
+        self,
+        status: str,
+        event: type[Event],
+        said: dict[str, Any],
+        *,
+        cuts: bool = False,
+        speaks: bool = False,
+    ) -> None:
         phase, end = self._record(Status, {"status": status}), self._record(event, said)
         end = end._replace(took_s=self._took_s(), silence_s=self._silence_s, cuts=cuts)
+        if speaks:
+            end = end._replace(word=encode_line(said)[1:-1].decode())
         self._finish(event.type, [phase, end])
 
     def _took_s(self) -> float:

@@ -61,7 +61,8 @@ class Record(NamedTuple):
     the task again if it is lost, at a beginning; or has to, where a record leaves. 0: it will not.
     ``took_s``: how long the attempt took that ends or leaves, where its process says so; ``silence_s``: its
     longest silence.
-    ``units``: how much of its placement a progress is; ``cuts``: what was planned behind it will not come.
+    ``units``: how much of its placement a progress is; ``cuts``: what was planned behind it will not come;
+    ``word``: what its workflow ends with, the fields of that event as JSON without braces.
     """
 
     descriptor: Descriptor
@@ -78,6 +79,7 @@ class Record(NamedTuple):
     silence_s: float = 0
     units: int = 0
     cuts: bool = False
+    word: str = ""
 
     @property
     def topics(self) -> tuple[str, ...]:

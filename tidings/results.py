@@ -98,21 +98,38 @@ class Results:
 
 
 def save_result(
-    name: str, content: bytes | str | Path | BinaryIO, *, operation: "Operation | None" = None
+    name: str, content: bytes | str | Path | BinaryIO, *, operation: "Operation | str | None" = None
 ) -> ResultReference:
-    """Keep a file that the *operation* (default: the current one) has made, and get what an event says of it.
+    """Keep a file of the *operation* (or its id; default: the current one), and get what an event says of it.
 
     Put the reference into ``details`` of a status, or into the result. Unlike a report this waits, for the
     disk or the network, and may fail. *content*: bytes, text, a file's path, or an open file that can seek.
     Raises: InvalidValue for a name that is none, a content that is too large, or outside of any operation;
     StorageUnavailable.
     """
+    return _here().save(_id_of(operation), name, content)
+
+
+def load_result(name: str, *, operation: "Operation | str | None" = None) -> bytes:
+    """Give what the *operation* (or its id; default: the current one) has kept under *name*, whole.
+
+    Waits for the disk or the network. Raises: FileNotFoundError; InvalidValue for a name that is none, or
+    outside of any operation; StorageUnavailable.
+    """
+    return b"".join(_here().open(_id_of(operation), name).pieces)
+
+
+def _here() -> Results:
     from tidings.process import this_process  # noqa: PLC0415 - which is made of this
 
+    return this_process().results
+
+
+def _id_of(operation: "Operation | str | None") -> str:
     operation = operation or current_operation()
     if operation is None:
         raise InvalidValue("operation", "given where there is no current one")
-    return this_process().results.save(operation.id, name, content)
+    return operation if isinstance(operation, str) else operation.id
 
 
 def _measured(content: bytes | Path | BinaryIO) -> tuple[int, bytes]:

@@ -3,7 +3,8 @@
 -- behind the commit, so nothing it meets may stop the append.
 --
 -- wf:<id> has done and whole (units), planned, announced, settled, failed, cancelled (leaves), cut, shown (per
--- mille), replaced (operations that left their work to others); and for each leaf `l:<replacement it came by>/<place>` = "<attempt> <units done> <leaves come in> <state>
+-- mille), replaced (operations that left their work to others), what a leaf has said that it ends with (word, and its status in worded),
+-- and the operation that failed first (culprit); and for each leaf `l:<replacement it came by>/<place>` = "<attempt> <units done> <leaves come in> <state>
 -- <replacement>"; state: 0 live, 1 over, 2 left to what replaces it. What was published under a replacement that was given up since finds another token there.
 -- An event's at = { workflow, place, units, whole, planned, hosts { place, attempt, token, kept, more }… }
 
@@ -211,12 +212,24 @@ local function end_abandoned(w, e)
   end
 end
 
+-- Ends a workflow as a leaf has said for it, if that agrees with how its leaves ended; tells whether it did.
+local function finish_by_word(w, e, status)
+  local said = redis.call('HMGET', w.key, 'word', 'worded')
+  if said[2] ~= status then return false end
+  finish(w, e, status, said[1])
+  return true
+end
+
 -- Ends a workflow of which no leaf is live and none is to come.
 local function settle(w, e)
   if w.announced == 0 or w.announced ~= w.settled then return end
   end_abandoned(w, e)
+  if w.failed > 0 and finish_by_word(w, e, 'failed') then return end
   local of = ' of ' .. whole_number(w.planned) .. ' tasks '
-  if w.failed > 0 then return fail(w, e, 'failed', 'failed', whole_number(w.failed) .. of .. 'failed.') end
+  if w.failed > 0 then
+    local first = redis.call('HGET', w.key, 'culprit')
+    return fail(w, e, 'failed', 'failed', whole_number(w.failed) .. of .. 'failed' .. (first and ', first ' .. first or '') .. '.')
+  end
   if w.cancelled > 0 then
     return fail(w, e, 'cancelled', 'cancelled', whole_number(w.cancelled) .. of .. 'were cancelled.')
   end
@@ -225,6 +238,7 @@ local function settle(w, e)
     return fail(w, e, 'failed', 'incomplete', whole_number(missing) .. of .. 'were never sent.')
   end
   if w.done == w.whole then show(w, e, 1000) end
+  if finish_by_word(w, e, 'succeeded') then return end
   finish(w, e, 'succeeded', '"result":{"tasks":' .. whole_number(w.planned - missing)
     .. (missing > 0 and ',"skipped":' .. whole_number(missing) or '') .. '}')
 end
@@ -241,9 +255,13 @@ local function tally(e)
   end_stand_in(w, e)
   if e.effect == 'ends' then
     w.leaves[1].over = true
-    if e.status == 'failed' then w.failed = w.failed + 1 end
+    if e.status == 'failed' then
+      w.failed = w.failed + 1
+      redis.call('HSETNX', w.key, 'culprit', e.id)
+    end
     if e.status == 'cancelled' then w.cancelled = w.cancelled + 1 end
     if e.cuts then w.cut = 1 end
+    if e.word then redis.call('HSET', w.key, 'word', e.word, 'worded', e.status) end
   end
   census(w)
   if known[1] and not known[4] then

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from dev.redis_server import RedisServer
-from tests.celery_project import Project
+from tests.celery_project import Project, end_of
 from tests.http_stream import get_json, post_json
 from tests.stack import READ_S
 from tests.waiting import wait_until
@@ -24,7 +24,8 @@ from celery import Celery, chain, chord, group
 from celery.result import GroupResult
 
 import tidings.celery
-from tidings import check_cancelled, report_progress
+from tidings import check_cancelled, current_operation, report_progress
+from tidings.celery import Failed, become
 
 url = os.environ["REDIS_URL"].replace("unix://", "redis+socket://")
 app = Celery("proj", broker=url, backend=url)
@@ -79,6 +80,30 @@ PIPELINE = chain(work.si(), work.si())
 @app.task
 def starts(what):
     return flow_of(eval(what).apply_async())
+
+
+@app.task(tidings_kind="workflow")
+def becomes(what):
+    become(eval(what))
+
+
+@app.task
+def becomes_without_kind(what):
+    become(eval(what))
+
+
+@app.task
+def fails_alone():
+    report_progress(1, 2)
+    return Failed("alone", "no such row", {"row": 7})
+
+
+@app.task
+def speaks(code=None):
+    if code:
+        current_operation().error(code, "as said", speaks=True)
+    else:
+        current_operation().complete({"said": 1}, speaks=True)
 
 
 def flow_of(result):
@@ -287,6 +312,67 @@ def test_a_task_that_is_replaced_by_what_fails_fails(project: Project) -> None:
     seen.check()
     assert seen.end[1]["code"] == "failed"
     assert [events[-1][1].get("code") for events in seen.values()].count("upstream_failed") == 1
+
+
+@pytest.mark.parametrize(
+    "canvas",
+    [
+        "chain(work.si(), work.si(), work.si())",
+        "group(work.si(), work.si(), work.si())",
+        "chain(work.si(), group(work.si(), work.si()))",
+        "chord([work.si(), work.si()], work.si())",
+    ],
+)
+def test_a_task_may_become_the_workflow_of_a_canvas(project: Project, canvas: str) -> None:
+    """It is one operation from its own beginning to the end of the last of them, and there is no other."""
+    task = project.publish(f"becomes.delay({canvas!r}).id")
+    seen = Seen(project, task)
+    seen.check()
+    assert (seen.end[0], len(seen)) == ("complete", 4)
+    assert seen.bars[-1]["percentage"] == 100
+    leaves = [events for operation, events in seen.items() if operation != task]
+    assert {said["parentId"] for events in leaves for _, said in events} == {task}
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [("becomes", "canvas must be"), ("becomes_without_kind", "kind must be workflow")],
+)
+def test_what_cannot_become_a_workflow_fails(project: Project, task: str, says: str) -> None:
+    """Rather than waiting for ever for an end that nobody tells."""
+    operation = project.publish(f"{task}.delay('work.si()').id")
+    assert says in end_of(project.events(operation))["message"]
+
+
+def test_a_task_that_returns_a_failure_fails_and_its_canvas_goes_on(project: Project) -> None:
+    """What follows runs; the workflow ends with the failure, and says whose."""
+    seen = Seen(project, project.publish("run(chain(fails_alone.si(), work.si()))"))
+    seen.check()
+    ends = {operation: events[-1][1] for operation, events in seen.items()}
+    (failed,) = [operation for operation, end in ends.items() if end.get("code") == "alone"]
+    assert ends[failed]["details"] == {"row": 7}
+    assert len(seen) == 3
+    assert seen.end[1]["message"] == f"1 of 2 tasks failed, first {failed}."
+    assert seen.bars[-1]["percentage"] == 75
+
+
+@pytest.mark.parametrize(
+    ("canvas", "end"),
+    [
+        ("chain(work.si(), speaks.si())", {"result": {"said": 1}}),
+        ("group(speaks.si(), work.si(), work.si())", {"result": {"said": 1}}),
+        ("chain(fails_alone.si(), speaks.si('named'))", {"code": "named", "message": "as said"}),
+        ("chain(fails_alone.si(), speaks.si())", {"code": "failed"}),
+        ("group(speaks.si(), fails.si())", {"code": "failed"}),
+    ],
+)  # fmt: skip
+def test_a_task_may_say_what_its_workflow_ends_with(
+    project: Project, canvas: str, end: dict[str, Any]
+) -> None:
+    """Behind all that it runs, and only if that went as was said."""
+    seen = Seen(project, project.publish(f"run({canvas})"))
+    seen.check()
+    assert {key: seen.end[1].get(key) for key in end} == end
 
 
 def test_a_retry_gives_back_what_it_had(project: Project) -> None:

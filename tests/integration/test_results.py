@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from tidings import InvalidValue, Operation, save_result
+from tidings import InvalidValue, Operation, load_result, save_result
 from tidings.results import Results
 from tidings.settings import Settings
 from tidings.storage import Storage
@@ -103,7 +103,22 @@ def test_what_is_too_large_is_refused_and_not_kept(results: Results, content: by
     assert results.names("o") == []
 
 
+def test_what_was_kept_is_read_by_whoever_knows_the_operation(client: FlaskClient) -> None:
+    """By its own code, and by that of another operation; what is not there is no empty file."""
+    with Operation(kind="report") as operation:
+        save_result("rows.json", "[1]")
+        assert load_result("rows.json") == b"[1]"
+    with Operation(kind="report"):
+        assert load_result("rows.json", operation=operation.id) == b"[1]"
+        save_result("rows.json", "[2]", operation=operation.id)
+        assert load_result("rows.json", operation=operation) == b"[2]"
+        with pytest.raises(FileNotFoundError):
+            load_result("rows.json")
+
+
 def test_saving_outside_of_an_operation_is_refused() -> None:
     """There is nobody to whom the file would belong."""
     with pytest.raises(InvalidValue, match="current"):
         save_result("a", b"x")
+    with pytest.raises(InvalidValue, match="current"):
+        load_result("a")
