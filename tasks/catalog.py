@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, json, to_builtins
 
+from tasks import pipeline
 from tidings import InvalidValue
 from tidings.checking import check
 
@@ -210,6 +211,13 @@ KINDS: Final = {
             "A file that comes in by tus 1.0, resumable, and is verified and kept; something may follow",
             UploadParams,
             UPLOADS,
+        ),
+        Kind(
+            "workflow",
+            "tasks.workflow",
+            "A pipeline given as data: steps that need one another, to a report",
+            pipeline.WorkflowParams,
+            read=pipeline.read,
         ),
     )
 }

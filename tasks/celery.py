@@ -17,12 +17,14 @@ settings: Final = TaskSettings.from_env(os.environ)
 app: Final = Celery(
     "tasks",
     broker=_settings.address.broker_url,
-    include=["tasks.agent", "tasks.batch", "tasks.browser", "tasks.upload"],
+    backend=_settings.address.broker_url,  # chords count their parts there
+    include=["tasks.agent", "tasks.batch", "tasks.browser", "tasks.upload", "tasks.workflow"],
 )
 app.conf.update(
     accept_content=["json"],
     broker_connection_retry_on_startup=True,
     broker_transport_options=_settings.address.broker_options,
+    result_backend_transport_options=_settings.address.broker_options,
     task_default_queue=QUEUE,
     task_ignore_result=True,  # the stream is the result channel
     worker_hijack_root_logger=False,

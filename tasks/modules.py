@@ -29,9 +29,14 @@ class UnreadableModule(Exception):
     """A file that is no Python source: it does not decode, or does not parse."""
 
 
+def library_folder() -> Path:
+    """Find the running Python's standard library."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
 def standard_library() -> tuple[Path, list[Path]]:
     """Find the running Python's standard library: its folder, and all its modules by name."""
-    folder = Path(sysconfig.get_path("stdlib"))
+    folder = library_folder()
     return folder, sorted(_sources_below(folder))
 
 

@@ -34,7 +34,7 @@ class Stack:
 
     ``url`` is where the service is. Their output goes to files in *folder*. Without *worker* there are
     only the web processes, and what tests report themselves, through `operation`. *gunicorn* is added to
-    the web process' command line, which follows *under*.
+    the web process' command line, which follows *under*; *tasks* is what the worker runs.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Stack:
         worker: bool = True,
         gunicorn: Sequence[str] = (),
         under: Sequence[str] = (),
+        tasks: str = "tasks",
         **env: str,
     ) -> None:
         self.port = free_port()
@@ -54,6 +55,7 @@ class Stack:
         self.folder = folder
         self._pool = pool
         self._has_worker = worker
+        self._tasks = tasks
         self._web_command = [*under, "gunicorn", *gunicorn, "wsgi:app"]
         self.env = os.environ | {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -101,7 +103,7 @@ class Stack:
 
     def start_worker(self) -> None:
         """Start the Celery worker; what is sent before it is there waits in the queue."""
-        command = ["celery", "-A", "tasks", "worker", "--loglevel", "INFO", "--concurrency", "2"]
+        command = ["celery", "-A", self._tasks, "worker", "--loglevel", "INFO", "--concurrency", "2"]
         self.worker = self._spawn("worker", [*command, "--pool", self._pool])
 
     def stop(self) -> None:
