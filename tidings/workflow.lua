@@ -25,6 +25,27 @@ end
 -- Tells whether nothing more is to come of a leaf by itself: it has ended, or others do its work.
 local function rests(leaf) return leaf.over or leaf.left end
 
+-- Names the place of the part that goes on as the operation of what was replaced: of a it is a~1, of that a~2.
+local function stand_in_of(place)
+  local base, nesting = string.match(place, '^(.*)~(%d+)$')
+  return (base or place) .. '~' .. whole_number(tonumber(nesting or 0) + 1)
+end
+
+-- Has a leaf stand under the replacement that is known of its host: each delivery of a message may replace its task,
+-- and what goes on as its operation is one leaf. Tells whether there was another.
+local function stands_elsewhere(w, at)
+  local hosts = at[6]
+  for i = #hosts, 1, -1 do
+    local host, known = hosts[i], w.leaves[i + 1]
+    local place = i == 1 and at[2] or hosts[i - 1][1]
+    if known.token ~= '' and known.token ~= host[3] and known.attempt == host[2] and place == stand_in_of(host[1]) then
+      host[3] = known.token
+      return true
+    end
+  end
+  return false
+end
+
 -- Reads a workflow's counts, and the leaf at a place with all that it replaces a part of, nearest first.
 local function workflow_of(id, at)
   local key, fields = namespace .. 'wf:' .. id, { unpack(KEPT) }
@@ -42,6 +63,7 @@ local function workflow_of(id, at)
     w.leaves[#w.leaves + 1] = leaf
   end
   if at then
+    if stands_elsewhere(w, at) then return workflow_of(id, at) end
     w.whole = at[4]
     if w.is_new then w.planned = at[5] end
   end
@@ -112,17 +134,11 @@ local function adopt(w, hosts)
   return true
 end
 
--- Names the place of the part that goes on as the operation of what was replaced: of a it is a~1, of that a~2.
-local function stand_in_of(place)
-  local base, nesting = string.match(place, '^(.*)~(%d+)$')
-  return (base or place) .. '~' .. whole_number(tonumber(nesting or 0) + 1)
-end
-
--- Counts what a leaf says of itself.
+-- Counts what a leaf says of itself; tells whether it has a part in the workflow.
 local function count(w, e)
   local leaf, attempt, units, hosts = w.leaves[1], e.attempt, e.at[3], e.at[6]
-  if not adopt(w, hosts) then return end
-  if e.condition ~= 'begin' and e.type ~= 'progress' and e.effect ~= 'ends' then return end
+  if not adopt(w, hosts) then return false end
+  if e.condition ~= 'begin' and e.type ~= 'progress' and e.effect ~= 'ends' then return true end
   begin(w, 1, attempt)
   if hosts[1] and e.condition == 'begin' and e.at[2] == stand_in_of(hosts[1][1]) then
     w.leaves[2].left = true -- it took the operation over, maybe before its host could say that it leaves it
@@ -134,6 +150,7 @@ local function count(w, e)
     leaf.token = ''
   end
   leaf.over = e.effect == 'ends'
+  return true
 end
 
 -- Says something of a workflow, at the time of the event that it follows from.
@@ -246,22 +263,29 @@ end
 -- Whoever publishes a workflow runs it meanwhile, and then leaves it: until then it has no end.
 local function is_held(known) return known[2] and known[2] ~= known[3] end
 
+-- Notes what a leaf's event means for those that follow.
+local function note(w, e)
+  if e.status == 'queued' and e.effect == 'leaves' then leave(w, e) end
+  end_stand_in(w, e)
+  if e.effect ~= 'ends' then return end
+  w.leaves[1].over = true
+  if e.status == 'failed' then
+    w.failed = w.failed + 1
+    redis.call('HSETNX', w.key, 'culprit', e.id)
+  end
+  if e.status == 'cancelled' then w.cancelled = w.cancelled + 1 end
+  if e.cuts then w.cut = 1 end
+  if e.word then redis.call('HSET', w.key, 'word', e.word, 'worded', e.status) end
+end
+
 -- Counts a leaf's event that was stored just now; tells whether the workflow is to be cancelled.
 local function tally(e)
   local w = workflow_of(e.at[1], e.at)
   local known = redis.call('HMGET', namespace .. 'op:' .. w.id, 'status', 'run', 'left', 'end', 'cancel')
-  count(w, e)
-  if e.status == 'queued' and e.effect == 'leaves' then leave(w, e) end
-  end_stand_in(w, e)
-  if e.effect == 'ends' then
-    w.leaves[1].over = true
-    if e.status == 'failed' then
-      w.failed = w.failed + 1
-      redis.call('HSETNX', w.key, 'culprit', e.id)
-    end
-    if e.status == 'cancelled' then w.cancelled = w.cancelled + 1 end
-    if e.cuts then w.cut = 1 end
-    if e.word then redis.call('HSET', w.key, 'word', e.word, 'worded', e.status) end
+  if count(w, e) or w.leaves[1].text then
+    note(w, e)
+  else
+    table.remove(w.leaves, 1) -- of a replacement that was given up before this was announced: nobody waits for it
   end
   census(w)
   if known[1] and not known[4] then

@@ -18,7 +18,7 @@ from tidings.descriptor import Descriptor
 from tidings.events import CANCELLING, QUEUED, RUNNING, Complete, Error, Event, Progress, Status
 from tidings.log import CANCEL, Log, OperationState
 from tidings.placement import Placement
-from tidings.record import NEW, OWN, Record
+from tidings.record import ATTEMPT, NEW, OWN, Record
 from tidings.workflow import Branch, Leaf, Part, Workflow
 
 PUBLISHER = "publisher.1"
@@ -385,6 +385,60 @@ def test_a_task_is_replaced_once_in_an_attempt(log: Log) -> None:
     flow = Host(log)
     flow.replace("second", "y")
     assert flow.counts("done") == [1_000_000]
+
+
+class Twice(Counted):
+    """A workflow whose leaf c was delivered twice, and replaced each time by a leaf and what stands for c."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(log, THREE)
+        self.release()
+        run_all(self, "a", "b")
+        self.begin("c")
+        self.first, self.second = (self.replaced_by(token) for token in ("first", "second"))
+
+    def replaced_by(self, token: str) -> Descriptor:
+        """Announce a replacement, as its publisher does; give what goes on as the operation of c."""
+        host = self.leaves["c"]
+        at = host.placement
+        assert isinstance(at, Placement)
+        placements = placement.grafted(Branch("then", (Leaf(token), Leaf("c~1"))), at, 1, 0, token)
+        stand_in = replace(host, placement=placements.pop("c~1"))
+        self.announce(placements)
+        self.author.append(
+            Record.of(host, Status, condition=OWN, run=run_of("c", 1), status=QUEUED, leaves=True),
+            Record.of(stand_in, Status, condition=ATTEMPT, status=QUEUED),
+        )
+        return stand_in
+
+    def work(self, about: Descriptor, run: str, *, ends: bool = True) -> list[str]:
+        """Have a run begin what stands for c, and maybe end it; give what became of that."""
+        said = [Record.beginning(about, run, 2)]
+        if ends:
+            said.append(Record.of(about, Complete, condition=OWN, run=run, attempt=2))
+        return self.author.codes(*said)
+
+
+def test_a_workflow_ends_though_a_task_was_replaced_by_two_deliveries_of_it(log: Log) -> None:
+    """Its worker died between the two: the second replacement is no part of the workflow."""
+    flow = Twice(log)
+    run_all(flow, "first")
+    assert flow.work(flow.first, "w.1") == ["stored", "stored"]
+    assert flow.work(flow.second, "w.2") == ["over", "over"]
+
+    assert flow.events()[-1][0] == "complete"
+    assert flow.bars()[-1]["percentage"] == 100
+
+
+def test_a_workflow_ends_with_whichever_replacement_takes_the_task_over(log: Log) -> None:
+    """Both go on as the same operation, which has one end."""
+    flow = Twice(log)
+    run_all(flow, "first", "second")
+    flow.work(flow.first, "w.1", ends=False)
+    assert flow.work(flow.second, "w.2") == ["stored", "stored"]
+
+    assert flow.events()[-1][0] == "complete"
+    assert flow.bars()[-1]["percentage"] == 100
 
 
 def test_what_replaces_a_task_that_has_ended_counts_no_more(log: Log) -> None:
