@@ -36,7 +36,7 @@ local events = cmsgpack.unpack(ARGV[11])
 
 local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
 local REPORTER_TTL_S = 86400
-local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES = 1, 2, 3, 4, 5, 6 -- of what is known of an operation
+local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES, AT = 1, 2, 3, 4, 5, 6, 7 -- of what is known of an operation
 local MAX_USES_CHARS = 200 -- of an id, the latest: what is delivered again of an earlier one is nothing new
 local PAST_RUNS, PAST_TASKS, PAST_TTL_S = 50, 1000, 30 * 86400
 local OWN_TOPIC_ID = #'operations:' + 1
@@ -269,7 +269,7 @@ function store(e)
   local topics = e.topics
   e.id = string.sub(topics[1], OWN_TOPIC_ID)
   e.operation = namespace .. 'op:' .. e.id
-  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel', 'uses')
+  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel', 'uses', 'at')
   local is_again, uses = uses_id_again(e, known), known[USES]
   e.uses = not uses and e.use or is_again and uses .. ' ' .. e.use
   if is_again then
@@ -279,6 +279,7 @@ function store(e)
   local refused = refusal(e, known)
   local asked = known[CANCEL] and (e.condition == 'own' or e.condition == 'begin')
   if refused then return false, refused, asked end
+  if known[AT] and not e.at then e.at, e.units = cmsgpack.unpack(known[AT]), 0 end
   if e.type == 'status' and known[STATUS] then
     e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known[STATUS]) .. '}'
   end

@@ -22,7 +22,8 @@ op:<id>       hash     about (descriptor), status, run, attempt,           appen
                        redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
                        (the run asked to, or idle); created, updated, began (of      watch,    after its end
                        this attempt), waited, took (ms, for people); born, last,     runs
-                       end (ids); uses (of its id, the latest last); ``e:<type>`` = latest JSON of that type
+                       end (ids); uses (of its id, the latest last); at (its place, for
+                       what goes on as it without one); ``e:<type>`` = latest JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
 r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h after a

@@ -191,10 +191,12 @@ local function fail(w, e, status, code, message)
   finish(w, e, status, string.format('"code":"%s","message":"%s","terminal":true', code, message))
 end
 
--- Has a leaf rest whose work is done by others, all of which have been announced by now.
+-- Has a leaf rest whose work is done by others, all of which have been announced by now. If none has a place in the
+-- workflow (a shape that is not understood), the operation keeps this one, for what goes on as it.
 local function leave(w, e)
   local leaf = w.leaves[1]
   leaf.left = leaf.token ~= '' and e.attempt == leaf.attempt
+  if leaf.token == '' then redis.call('HSET', e.operation, 'at', cmsgpack.pack(e.at)) end
   redis.call('HSET', w.key, 'replaced', (redis.call('HGET', w.key, 'replaced') or '') .. ' ' .. e.id)
 end
 

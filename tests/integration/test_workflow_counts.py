@@ -441,6 +441,25 @@ def test_a_workflow_ends_with_whichever_replacement_takes_the_task_over(log: Log
     assert flow.bars()[-1]["percentage"] == 100
 
 
+@pytest.mark.parametrize("end", ["complete", "error"])
+def test_a_workflow_ends_though_what_replaced_a_task_was_not_understood(log: Log, end: str) -> None:
+    """What goes on as its operation has no place of its own: its end is the task's."""
+    flow = Counted(log, THREE)
+    flow.release()
+    run_all(flow, "a", "b")
+    flow.begin("c")
+    flow.say("c", 1, Status, status=QUEUED, leaves=True)
+    strange = Descriptor.of(flow.leaves["c"].id, "task")
+    said = {"code": "failed", "message": "m", "terminal": True} if end == "error" else {}
+    event = Error if end == "error" else Complete
+    flow.author.append(
+        Record.beginning(strange, "w.1", 1), Record.of(strange, event, condition=OWN, run="w.1", **said)
+    )
+
+    assert flow.events()[-1][0] == end
+    assert flow.bars()[-1]["percentage"] == (100 if end == "complete" else 50)
+
+
 def test_what_replaces_a_task_that_has_ended_counts_no_more(log: Log) -> None:
     """The task keeps what was done for it."""
     flow = Host(log)
