@@ -3,13 +3,14 @@
 -- behind the commit, so nothing it meets may stop the append.
 --
 -- wf:<id> has done and whole (units), planned, announced, settled, failed, cancelled (leaves), cut, shown (per
--- mille), replaced (operations that left their work to others), what a leaf has said that it ends with (word, and its status in worded),
+-- mille), began (ms, when the first of them did), replaced (operations that left their work to others), what a leaf has said that it ends with (word, and its status in worded),
 -- and the operation that failed first (culprit); and for each leaf `l:<replacement it came by>/<place>` = "<attempt> <units done> <leaves come in> <state>
 -- <replacement>"; state: 0 live, 1 over, 2 left to what replaces it. What was published under a replacement that was given up since finds another token there.
 -- An event's at = { workflow, place, units, whole, planned, hosts { place, attempt, token, kept, more }… }
 
-local KEPT = { 'done', 'planned', 'announced', 'settled', 'failed', 'cancelled', 'cut', 'shown' }
+local KEPT = { 'done', 'planned', 'announced', 'settled', 'failed', 'cancelled', 'cut', 'shown', 'began' }
 local UNITS = 1000000
+local SETTLED_MS, WIDEST = 1000, 4 -- as in tidings/estimate.py
 
 local function whole_number(x) return string.format('%.0f', x) end
 local function decimal(x) return (string.gsub(string.gsub(string.format('%.6f', x), '0+$', ''), '%.$', '')) end
@@ -140,6 +141,7 @@ local function count(w, e)
   if not adopt(w, hosts) then return false end
   if e.condition ~= 'begin' and e.type ~= 'progress' and e.effect ~= 'ends' then return true end
   begin(w, 1, attempt)
+  if w.began == 0 then w.began = tonumber(now_ms()) end
   if hosts[1] and e.condition == 'begin' and e.at[2] == stand_in_of(hosts[1][1]) then
     w.leaves[2].left = true -- it took the operation over, maybe before its host could say that it leaves it
   end
@@ -163,10 +165,23 @@ local function say(w, e, event)
   return store(event)
 end
 
+-- Says how fast a workflow goes and when it will be done: its mean rate since its first task began, and an interval
+-- that is the narrower the more tasks that mean is of.
+local function time_left(w)
+  local passed_ms = w.began > 0 and now_ms() - w.began or 0
+  local left = w.whole - w.done
+  if passed_ms < SETTLED_MS or w.done <= 0 or left <= 0 then return '' end
+  local rate = w.done / UNITS / passed_ms * 1000
+  local factor = math.min(WIDEST, 1 + 1 / math.max(1, w.settled))
+  local function told(name, s) return string.format(s < 10 and ',"%s":%.1f' or ',"%s":%.0f', name, s) end
+  local s = left / UNITS / rate
+  return string.format(',"rate":%.3g', rate) .. told('etaSeconds', s) .. told('etaLow', s / factor) .. told('etaHigh', s * factor)
+end
+
 local function show(w, e, per_mille)
   w.shown = per_mille
   local said = string.format('"current":%s,"total":%s,"percentage":%s',
-    decimal(w.done / UNITS), decimal(w.whole / UNITS), decimal(per_mille / 10))
+    decimal(w.done / UNITS), decimal(w.whole / UNITS), decimal(per_mille / 10)) .. time_left(w)
   if w.gave_back > 0 then
     said = said .. string.format(',"gaveBack":%s,"retried":%s', decimal(w.gave_back * 100 / w.whole), quoted(e.id))
   end

@@ -326,6 +326,34 @@ def test_a_retry_gives_back_what_it_had_and_says_so(log: Log) -> None:
     assert (bar["percentage"], bar["gaveBack"], bar["retried"]) == (0, 25, flow.leaves["c"].id)
 
 
+def test_a_workflow_says_how_fast_it_goes_and_when_it_will_be_done(log: Log) -> None:
+    """By the mean of the time since its first task began; the more tasks are over, the narrower."""
+    flow = Counted(log, Branch("group.g", tuple(Leaf(f"l{number}") for number in range(10))))
+    flow.begin("l0")
+    log.redis.hincrby(log.key(f"wf:{flow.name}"), "began", -20_000)
+    flow.succeed("l0")
+    run_all(flow, "l1", "l2", "l3")
+    first, *_, last = flow.bars()
+
+    assert 160 <= first["etaSeconds"] <= 9 * 40
+    assert first["rate"] == pytest.approx(1 / (first["etaSeconds"] / 9), rel=0.02)
+    assert first["etaLow"] == pytest.approx(first["etaSeconds"] / 2, abs=1)
+    assert first["etaHigh"] == pytest.approx(first["etaSeconds"] * 2, abs=1)
+    assert last["etaHigh"] / last["etaSeconds"] == pytest.approx(1.25, rel=0.05)
+
+
+def test_a_workflow_that_has_only_begun_does_not_guess(log: Log) -> None:
+    """The first second says nothing, and nothing is left at the end."""
+    flow = Counted(log, THREE)
+    flow.release()
+    run_all(flow, "a")
+    log.redis.hincrby(log.key(f"wf:{flow.name}"), "began", -5_000)
+    run_all(flow, "b", "c")
+    begun, going, ended = flow.bars()
+
+    assert ["etaSeconds" in bar for bar in (begun, going, ended)] == [False, True, False]
+
+
 def test_a_part_that_is_heard_of_before_its_host_counts_at_once(log: Log) -> None:
     """Each placement says all that is to be known, so nothing depends on what comes first."""
     flow = Counted(log, THREE)
