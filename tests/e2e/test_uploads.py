@@ -5,6 +5,7 @@ import io
 import random
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,8 @@ def bucket() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in (keys | endpoint).items():
             environment.setenv(name, value)
-        boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="tidings")
+        with closing(boto3.client("s3", region_name="us-east-1")) as client:
+            client.create_bucket(Bucket="tidings")
         yield "s3://tidings"
     server.stop()
 
@@ -61,9 +63,11 @@ def content() -> bytes:
 def in_bucket(upload_id: str) -> bytes:
     """Give what was kept of an upload."""
     key = f"tidings/uploads/of-{upload_id}/content"
-    found: bytes = (
-        boto3.client("s3", region_name="us-east-1").get_object(Bucket="tidings", Key=key)["Body"].read()
-    )
+    with (
+        closing(boto3.client("s3", region_name="us-east-1")) as client,
+        closing(client.get_object(Bucket="tidings", Key=key)["Body"]) as body,
+    ):
+        found: bytes = body.read()
     return found
 
 
