@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from redis import Redis
+
 from tests.http_stream import get_json
 from tests.stack import READ_S, ROOT, Stack
 from tests.waiting import wait_until
@@ -109,9 +111,21 @@ class Project:
         if self.worker is not None and self.worker.poll() is None:
             self.signal_worker(signal.SIGKILL)
             self.worker.wait()
+        if self.worker is not None:
+            self._wait_until_redis_forgets(self.worker)
         command = ["celery", "-A", "proj", "worker", "--loglevel", "INFO", "--without-mingle"]
         command += ["--pool", pool or self.pool, "--concurrency", str(concurrency)]
         self.worker = self._start("worker", *command, **env)
+
+    def _wait_until_redis_forgets(self, worker: subprocess.Popen[str]) -> None:
+        """Wait until nothing of a dead worker is connected: Redis would hand it the next message.
+
+        Its children have its connections too, and a close is heard of in some turn of Redis' loop.
+        """
+        wait_until(lambda: not _is_group_alive(worker.pid), timeout_s=READ_S)
+        with Redis.from_url(self.service.env["REDIS_URL"]) as redis:
+            for _ in range(2):
+                redis.ping()
 
     def add_worker(self, pool: str, concurrency: int, **env: str) -> None:
         """Start one more worker, for the queue that is named as its *pool*; it is ``<pool>@proj``."""
@@ -181,3 +195,11 @@ def end_of(events: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
     assert len(ends) == 1, events
     assert events[-1] == ends[0]
     return events[-1][1]
+
+
+def _is_group_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
