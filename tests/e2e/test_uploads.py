@@ -220,21 +220,17 @@ def test_what_is_no_upload_is_not_found(site: Stack, name: str) -> None:
         assert ask(method, f"{site.url}/api/uploads/{name}", Upload_Offset="0").status in {404, 405}
 
 
-def is_locked(url: str) -> bool:
-    """Tell whether somebody writes it: asked with a chunk that goes nowhere."""
-    return patch(url, 7, b"x").status == 423
-
-
 def test_the_second_of_two_writers_is_told_to_wait(site: Stack) -> None:
     """While one sends, in whichever process, the other is refused; then the file is the first one's."""
-    url = create(site.url, 10)
-    with begun(url, 0, 10, b"01234") as first:
-        wait_until(lambda: is_locked(url), timeout_s=READ_S)
-        refused = {patch(url, 0, b"xxxxx").status for _ in range(10)}
-        first.sendall(b"56789")
+    url = create(site.url, 2_000_000)
+    with begun(url, 0, 2_000_000, b"a" * 1_000_000) as first:
+        wait_until(lambda: ask("HEAD", url).offset, timeout_s=READ_S)  # asks for no lock, unlike a PATCH
+        refused = {patch(url, 0, b"xxxxx").status for _ in range(4)}
+        first.sendall(b"b" * 1_000_000)
         assert status_of(first) == 204
     assert refused == {423}
-    assert end(site, id_of(url))["result"]["sha256"] == hashlib.sha256(b"0123456789").hexdigest()
+    sha256 = hashlib.sha256(b"a" * 1_000_000 + b"b" * 1_000_000).hexdigest()
+    assert end(site, id_of(url))["result"]["sha256"] == sha256
 
 
 def test_what_came_before_the_line_dropped_counts(site: Stack) -> None:
@@ -263,14 +259,14 @@ def test_a_file_that_is_not_what_was_announced_fails_and_is_deleted(site: Stack)
 @pytest.mark.parametrize("by", ["api", "tus"])
 def test_a_cancelled_upload_ends_and_is_deleted(site: Stack, by: str) -> None:
     """Also while a chunk comes in, whose sender is told; there is one end, and nothing is left."""
-    url = create(site.url, 10_000_000)
-    with begun(url, 0, 10_000_000, b"x" * 1_000_000) as sender:
-        wait_until(lambda: is_locked(url), timeout_s=READ_S)
+    url = create(site.url, 2_000_000)
+    with begun(url, 0, 2_000_000, b"x" * 1_000_000) as sender:
+        wait_until(lambda: ask("HEAD", url).offset, timeout_s=READ_S)
         if by == "api":
             assert post_json(f"{site.url}/api/operations/{id_of(url)}/cancel", {}).status == 202
         else:
             assert ask("DELETE", url).status == 204
-        sender.sendall(b"x" * 9_000_000)
+        sender.sendall(b"x" * 1_000_000)
         assert status_of(sender) == 410
     told = events(site, id_of(url))
     assert told[-1][1]["code"] == "cancelled"
