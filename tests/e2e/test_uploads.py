@@ -215,9 +215,10 @@ def test_a_wrong_chunk_changes_nothing(site: Stack) -> None:
 
 @pytest.mark.parametrize("name", ["op_" + "0" * 32, "nobody", "..", "%2e%2e", "..%2fuploads", "op_0/../x"])
 def test_what_is_no_upload_is_not_found(site: Stack, name: str) -> None:
-    """Whatever it looks like, a name that is not known is 404 to each method, and never a path."""
+    """Whatever it looks like, a name that is not known is 404 to each method, never a path, nor news."""
     for method in ("HEAD", "PATCH", "DELETE"):
         assert ask(method, f"{site.url}/api/uploads/{name}", Upload_Offset="0").status in {404, 405}
+    assert "Traceback" not in site.output("web")
 
 
 def test_the_second_of_two_writers_is_told_to_wait(site: Stack) -> None:
