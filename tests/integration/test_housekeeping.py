@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from dev.redis_server import RedisServer
 from tasks.journal import Journal, Plan
 from tasks.uploaded import About, keep, open_upload
 from tests.tus_talk import CHUNK, metadata
@@ -23,6 +24,12 @@ from webapp.settings import ServiceSettings
 HOUR_S = 3_600
 DAY_S = 86_400
 TUS = {"Tus-Resumable": "1.0.0"}
+
+
+@pytest.fixture
+def settings(own_redis: RedisServer) -> Settings:
+    """A Redis of the test's own: what is sent here is for no worker."""
+    return Settings(redis_url=own_redis.url)
 
 
 @pytest.fixture
@@ -117,6 +124,20 @@ def test_an_upload_that_waits_for_its_task_does_not_expire(
     assert client.post(f"/api/operations/{upload_id}/cancel", json={}).status_code == 202
     assert not list((tmp_path / "uploads").rglob("op_*"))
     assert log.operation(upload_id) is not None
+
+
+def test_a_whole_upload_that_was_not_handed_on_is_when_its_client_asks(
+    client: FlaskClient, here: Service, log: Log
+) -> None:
+    """Its web process was killed behind the last byte; whoever sent that was not answered, and asks."""
+    upload_id = begin(client)
+    with here.incoming.find(upload_id).writing() as chunk:
+        chunk.write(b"56789")
+    assert not here.incoming.find(upload_id).is_sent
+    assert client.head(f"/api/uploads/{upload_id}", headers=TUS).headers["Upload-Offset"] == "10"
+    assert here.incoming.find(upload_id).is_sent
+    assert client.head(f"/api/uploads/{upload_id}", headers=TUS).status_code == 200
+    assert log.redis.llen("tidings") == 1
 
 
 def test_results_uploaded_files_and_journals_are_kept_for_their_time(here: Service, tmp_path: Path) -> None:
