@@ -478,7 +478,7 @@ def test_a_workflow_ends_though_what_replaced_a_task_was_not_understood(log: Log
     flow.begin("c")
     flow.say("c", 1, Status, status=QUEUED, leaves=True)
     strange = Descriptor.of(flow.leaves["c"].id, "task")
-    said = {"code": "failed", "message": "m", "terminal": True} if end == "error" else {}
+    said: dict[str, Any] = {"code": "failed", "message": "m", "terminal": True} if end == "error" else {}
     event = Error if end == "error" else Complete
     flow.author.append(
         Record.beginning(strange, "w.1", 1), Record.of(strange, event, condition=OWN, run="w.1", **said)
