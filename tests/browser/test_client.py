@@ -1,7 +1,8 @@
 """The JavaScript client in a real Chromium, against the service as deployed, through whatever comes between.
 
 What is promised is judged by warnings, since every one of them must arrive, once and in order: what a page
-has heard is compared with what was reported. Firefox and WebKit are not driven: the project brings no others.
+has heard is compared with what was reported. What needs no more than a page also runs in other browsers
+(test_client_engines.py).
 """
 
 import os

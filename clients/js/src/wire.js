@@ -100,6 +100,8 @@ export class Wire {
         parse(decoder.decode(value, { stream: true }));
         await options.ready();
       }
+    } catch (error) {
+      throw signal.aborted ? signal.reason : error; // not every browser passes the reason on
     } finally {
       clearInterval(watch);
       abort.abort();
