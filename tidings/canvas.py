@@ -16,7 +16,7 @@ from tidings.workflow import Branch, Leaf, Part
 
 MAX_PARTS: Final = 100_000
 """Of one group; a longer one would have to be held whole, 1.4 KB each (CELERY.md, 2)."""
-_HEADER: Final = "tidings"  # as in tidings/celery.py
+_HEADER: Final = "tidings"  # as in tidings/celery_canvas.py
 _TYPES: Final = frozenset({None, "chain", "group", "chord", "xmap", "xstarmap", "chunks"})
 _ALL, _NONE = "*", ""
 _CHUNKS: Final = "celery.chunks"

@@ -1,7 +1,7 @@
 """A canvas that Celery is about to send, made one workflow: each of its messages gets its place.
 
-First stage of the flow for Celery projects, beside `tidings.celery`: takes what is published, writes a
-placement into the header of every task in it, also of those that workers will send, and announces the
+First stage of the flow for Celery projects, beside `tidings.celery_signals`: takes what is published, writes
+a placement into the header of every task in it, also of those that workers will send, and announces the
 workflow. The objects of whoever publishes stay as they are. It wraps ``group._apply_tasks``, which is
 private, and ``Task.on_replace``; where they are not as expected, tasks are operations of their own, and one
 warning says so (CELERY.md, 2).
@@ -96,7 +96,7 @@ def install(identify: Callable[[str], str], running: Callable[[], tuple[str, Ope
 
 
 class _Wraps:
-    """What was wrapped in this process, and what it needs to know of `tidings.celery`."""
+    """What was wrapped in this process, and what it needs to know of the task that runs."""
 
     is_done = False
     identify: Callable[[str], str]
