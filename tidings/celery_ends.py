@@ -26,7 +26,11 @@ from tidings.errors import Cancelled
 from tidings.events import CANCELLED, FAILED, RETRYING, RUNNING
 from tidings.lost import WORKER_LOST
 from tidings.operation import CANCELLED_MESSAGE, Operation
+from tidings.process import this_process
 
+END_S: Final = 1.0
+"""How long a task that acknowledges late waits for the log: else a process that is killed behind its
+acknowledgement takes the end along, and nobody delivers it again. A look at a busy machine; 1 ms is usual."""
 LOST: Final = "The worker process that ran the task was lost."
 
 
@@ -43,15 +47,24 @@ class Failed(NamedTuple):
 
 
 def on_end(task_id: str, task: Task[Any, Any], retval: Any, state: str | None, **_: Any) -> None:
-    """Say what an attempt came to in this process, once Celery is done with it. Never blocks."""
+    """Say what an attempt came to in this process, once Celery is done with it.
+
+    Blocks only where the message is acknowledged behind it: until the log has its end, for at most `END_S`.
+    """
     stack = running_by_id.get(task_id)
     if not stack:
         return
     running = stack.pop()
-    operation = running.operation
     if not stack:
         del running_by_id[task_id]
     deactivate(running.token)
+    _say_end(running, task_id, task, retval, state)
+    if redelivery_s_of(task):
+        this_process().reporter.settle(END_S)
+
+
+def _say_end(running: Running, task_id: str, task: Task[Any, Any], retval: Any, state: str | None) -> None:
+    operation = running.operation
     follows = _what_follows(running, task, retval, state)
     if follows is not None:
         status, reason = follows

@@ -128,6 +128,11 @@ class Reporter:
             finally:
                 self._flushing -= 1
 
+    def settle(self, timeout_s: float) -> None:
+        """Flush, unless Redis is known to be away: nobody is to wait for that again and again."""
+        if not self._away:
+            self.flush(timeout_s)
+
     def close(self, timeout_s: float) -> bool:
         """Flush before the process ends, and say what is lost with it; tell whether nothing is.
 

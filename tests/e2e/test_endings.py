@@ -148,6 +148,7 @@ PREFORK: Final = [
     ),
     Ending("os._exit", _send("dies"), "(running )?failed", "worker_lost"),
     Ending("kill -9, acknowledged late", _send("dies_late"), "(running )?failed", "worker_lost"),
+    Ending("kill -9 behind its end, acknowledged late", _send("dies_behind_its_end"), result="well"),
     Ending(
         "kill -9, to come again", _send("dies_and_is_rejected", "NEW"),
         f"{RETRYING} succeeded", result="survived",

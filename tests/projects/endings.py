@@ -10,6 +10,7 @@ from pathlib import Path
 from celery import Celery, Task, group
 from celery.backends.redis import RedisBackend
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from celery.signals import task_postrun
 
 import tidings.celery
 
@@ -246,6 +247,16 @@ def dies_and_is_rejected(path):
         time.sleep(0.5)  # what it said before has left
         os.kill(os.getpid(), signal.SIGKILL)
     return "survived"
+
+
+@app.task(acks_late=True)
+def dies_behind_its_end():
+    return "well"
+
+
+@task_postrun.connect(sender=dies_behind_its_end)  # behind the receiver of the one line
+def kill(**_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @app.task(retry_on_worker_lost=True, max_retries=1, default_retry_delay=0)
