@@ -123,6 +123,7 @@ class Hub {
 
   #abdicate() {
     this.leads = false;
+    this.#heard = Date.now(); // whoever leads now has had no time yet to say a word
     clearTimeout(this.gathering);
     this.gathering = undefined;
     this.wire?.stop();
