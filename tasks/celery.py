@@ -23,6 +23,7 @@ app: Final = Celery(
 app.conf.update(
     accept_content=["json"],
     broker_connection_retry_on_startup=True,
+    broker_connection_timeout=2,  # a chord is claimed for four of these and more (ADR 12)
     broker_transport_options=_settings.address.broker_options,
     result_backend_transport_options=_settings.address.broker_options,
     task_default_queue=QUEUE,

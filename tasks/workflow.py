@@ -48,6 +48,10 @@ SAFE: Final[dict[str, Any]] = {
 """What becomes of a task whose worker dies, or that finds no storage: it comes again. Celery keeps no
 results of these tasks: it would take one for the end of a task of which no chord had heard (ADR 12)."""
 
+CHORD_S: Final = 12
+"""So long Celery's chord waits for whoever counted its last part to send what follows, dead or not: tries of
+a publish * `broker_connection_timeout` and some more (Celery 5.7, `_chord_publish_claim_expires`)."""
+
 Canvas = Signature[Any]
 
 
@@ -104,11 +108,19 @@ def run_workflow(pipeline: dict[str, Any], resume: str | None = None) -> None:
 
 
 @app.task(bind=True, name="tasks.step", **SAFE)
-def run_step(self: Task[Any, Any], workflow: str, name: str) -> dict[str, Any] | Failed:
-    """Do one step of a workflow, once all that it needs have had their turn."""
+def run_step(
+    self: Task[Any, Any], workflow: str, name: str, *, waited: bool = False
+) -> dict[str, Any] | Failed:
+    """Do one step of a workflow, once all that it needs have had their turn.
+
+    One that comes again and has been done may have been killed while it sent what follows. *waited*: so long
+    that its chord has this run send it (ADR 12).
+    """
     steps = _steps_of(workflow)
     mine = steps[name]
     if (output := mine.output) is not None:
+        if _comes_again(self) and not waited:
+            raise self.retry(args=(workflow, name), kwargs={"waited": True}, countdown=CHORD_S)
         return {"kept": True} | _told(output)
     if (said := mine.failure) is not None:
         return _failed(name, said)
@@ -144,6 +156,11 @@ def end_workflow(workflow: str) -> None:
         return
     results = [result for output in outputs.values() for result in _told(output).get("results", ())]
     operation.complete({"steps": len(outputs), "results": results}, speaks=True)
+
+
+def _comes_again(task: Task[Any, Any]) -> bool:
+    """Tell whether an earlier run of this message, or of the one that it retries, may have got somewhere."""
+    return bool(task.request.retries or (task.request.delivery_info or {}).get("redelivered"))
 
 
 def _current() -> Operation:

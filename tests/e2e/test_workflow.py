@@ -131,6 +131,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lines]:
             gunicorn=["tests.traced_wsgi:app"],
             tasks="tests.traced_worker",
             TIDINGS_NAMESPACE="workflow",
+            KILL=str(folder),
         ) as stack,
     ):
         yield Lines(stack, folder)
@@ -333,6 +334,18 @@ def test_a_worker_that_is_killed_costs_only_the_steps_that_it_was_at(lines: Line
     assert len(lines.runs("parent", "b")) >= 2  # a machine that stands still has it delivered once more
     shown = get_json(f"{lines.stack.url}/api/operations/{workflow}").body["operation"]
     assert shown["status"] == "succeeded"
+
+
+def test_who_is_killed_before_it_sends_the_next_level_sends_it_when_it_comes_again(lines: Lines) -> None:
+    """It has counted the last part of its level, and counts it once more."""
+    (lines.folder / "behind").touch()
+    steps = [lines.step(name, prefix="counted") for name in "ab"]
+    seen = lines.seen(lines.start(*steps, lines.step("behind", "a", "b", prefix="counted")))
+    seen.check()
+    assert not (lines.folder / "behind").exists()
+    assert seen.end["result"]["steps"] == 3
+    assert [len(lines.runs("counted", name)) for name in ("a", "b", "behind")] == [1, 1, 1]
+    assert sum(seen.said(name)["result"].get("kept", False) for name in "ab") == 1
 
 
 @pytest.mark.long
