@@ -5,7 +5,7 @@ name, so it imports no task. Pure.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, json, to_builtins
@@ -22,25 +22,31 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$(?!\n)")]
 
 
 class UploadSource(Struct, frozen=True, forbid_unknown_fields=True):
-    """The rows of an uploaded CSV or the lines of an uploaded JSONL, by the upload's id."""
+    """The rows of an uploaded CSV or the lines of an uploaded JSONL."""
 
-    upload: Id
+    upload: Annotated[Id, Meta(description="The upload's id.")]
 
 
 class BatchParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a batch works through: one of ``source``, ``items`` and ``retry``.
+    """What a batch works through: one of ``source``, ``items`` and ``retry``."""
 
-    ``source``: every module of the running Python's standard library, or an upload; ``items``: these values;
-    ``retry``: what an earlier batch, by its id, has not done well. ``limit`` takes only the first so many;
-    ``retries``: how often an item is tried again whose failure may pass; ``concurrency``: how many at a time.
-    """
-
-    source: Literal["python-stdlib"] | UploadSource | None = None
-    items: Annotated[list[Any], Meta(min_length=1, max_length=10_000)] | None = None
-    retry: Id | None = None
-    limit: Annotated[int, Meta(ge=1)] | None = None
-    retries: Annotated[int, Meta(ge=0, le=10)] = 0
-    concurrency: Annotated[int, Meta(ge=1, le=32)] = 4
+    source: Annotated[
+        Literal["python-stdlib"] | UploadSource | None,
+        Meta(description="Every module of the running Python's standard library, or a file."),
+    ] = None
+    items: Annotated[
+        Annotated[list[Any], Meta(min_length=1, max_length=10_000)] | None,
+        Meta(description="These values, instead of a source."),
+    ] = None
+    retry: Annotated[
+        Id | None,
+        Meta(description="The id of an earlier batch: what it has not done well, instead of a source."),
+    ] = None
+    limit: Annotated[Annotated[int, Meta(ge=1)] | None, Meta(description="Only the first so many.")] = None
+    retries: Annotated[
+        int, Meta(ge=0, le=10, description="How often an item is tried again whose failure may pass.")
+    ] = 0
+    concurrency: Annotated[int, Meta(ge=1, le=32, description="How many items at a time.")] = 4
 
 
 def one_source(params: BatchParams, path: str) -> BatchParams:
@@ -55,15 +61,29 @@ def one_source(params: BatchParams, path: str) -> BatchParams:
     return params
 
 
-Selector = Annotated[str, Meta(min_length=1, max_length=500)]
-"""Playwright's: CSS, ``text=…``, ``xpath=…``."""
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,60}$(?!\n)")]
+Selector = Annotated[
+    str, Meta(min_length=1, max_length=500, description="Playwright's: CSS, ``text=…``, ``xpath=…``.")
+]
+Name = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9_-]{1,60}$(?!\n)",
+        description="What it is called in the result: letters, digits, - and _.",
+    ),
+]
 
 
 class GoTo(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="goto"):
-    """Open a page: a URL, or a path of the first allowed host."""
+    """Open a page."""
 
-    url: Annotated[str, Meta(pattern=r"^(https?:/)?/", max_length=2_000)]
+    url: Annotated[
+        str,
+        Meta(
+            pattern=r"^(https?:/)?/",
+            max_length=2_000,
+            description="A URL, or a path of the first allowed host, such as ``/``.",
+        ),
+    ]
 
 
 class Click(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="click"):
@@ -91,7 +111,10 @@ class Extract(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action
 
     selector: Selector
     name: Name
-    attribute: Annotated[str, Meta(min_length=1, max_length=100)] | None = None
+    attribute: Annotated[
+        Annotated[str, Meta(min_length=1, max_length=100)] | None,
+        Meta(description="One of its attributes, instead of its text."),
+    ] = None
 
 
 class Screenshot(Struct, frozen=True, forbid_unknown_fields=True, tag_field="action", tag="screenshot"):
@@ -104,23 +127,19 @@ Step = GoTo | Click | Fill | Wait | Extract | Screenshot
 
 
 class BrowserParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """What a browser session does, step by step, each within ``timeout`` seconds."""
+    """What a browser session does, step by step."""
 
     steps: Annotated[list[Step], Meta(min_length=1, max_length=50)]
-    timeout: Annotated[float, Meta(gt=0, le=60)] = 10.0
+    timeout: Annotated[float, Meta(gt=0, le=60, description="Seconds that each step may take.")] = 10.0
 
 
 class AgentParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """What an agent is asked about this repository, and how far it may go.
+    """What an agent is asked about this repository, and how far it may go."""
 
-    ``steps``: requests to the model; ``timeout``: seconds for all of it; ``offline``: without the provider
-    whose key is there.
-    """
-
-    prompt: Annotated[str, Meta(min_length=1, max_length=4_000)]
-    steps: Annotated[int, Meta(ge=1, le=50)] = 10
-    timeout: Annotated[float, Meta(gt=0, le=600)] = 120.0
-    offline: bool = False
+    prompt: Annotated[str, Meta(min_length=1, max_length=4_000, description="The question.")]
+    steps: Annotated[int, Meta(ge=1, le=50, description="At most so many requests to the model.")] = 10
+    timeout: Annotated[float, Meta(gt=0, le=600, description="Seconds for all of it.")] = 120.0
+    offline: Annotated[bool, Meta(description="Without a provider, even if a key for one is there.")] = False
 
 
 class Then(Struct, frozen=True, forbid_unknown_fields=True):
@@ -140,7 +159,13 @@ class UploadParams(Struct, frozen=True):
     """
 
     filename: str = "upload"
-    sha256: Annotated[str, Meta(pattern=r"^[0-9A-Fa-f]{64}$(?!\n)")] = ""
+    sha256: Annotated[
+        str,
+        Meta(
+            pattern=r"^[0-9A-Fa-f]{64}$(?!\n)",
+            description="What the file must be, in hex. Verified when it is there.",
+        ),
+    ] = ""
     then: Then | None = None
 
 
@@ -160,6 +185,8 @@ class Kind:
     task: str
     description: str
     params: type[Struct]
+    example: dict[str, Any] = field(default_factory=dict)
+    """Parameters that make sense as they are: a form begins with them."""
     start: str = OPERATIONS
     read: Callable[[Any, str], Struct] | None = None
     """What else is checked of the parameters, given their path."""
@@ -177,9 +204,10 @@ class Kind:
 
     @property
     def schema(self) -> dict[str, Any]:
-        """The JSON Schema of the parameters, an object's, with what it refers to under ``$defs``."""
+        """JSON Schema of the parameters, an object's, with an example; what it refers to is in ``$defs``."""
         (schema,), others = json.schema_components([self.params], ref_template="#/$defs/{name}")
         whole: dict[str, Any] = others.pop(schema["$ref"].rpartition("/")[2])
+        whole["examples"] = [self.example]
         return whole | {"$defs": others} if others else whole
 
 
@@ -191,6 +219,7 @@ KINDS: Final = {
             "tasks.batch",
             "One small piece of work on every item of a source, to a table",
             BatchParams,
+            {"source": "python-stdlib"},
             read=one_source,
         ),
         Kind(
@@ -198,19 +227,28 @@ KINDS: Final = {
             "tasks.browser",
             "A scripted session in a headless Chromium, with screenshots",
             BrowserParams,
+            {
+                "steps": [
+                    {"action": "goto", "url": "/"},
+                    {"action": "wait", "selector": "main"},
+                    {"action": "extract", "selector": "title", "name": "title"},
+                    {"action": "screenshot", "name": "page"},
+                ]
+            },
         ),
         Kind(
             "agent",
             "tasks.agent",
             "A model that answers a question about this repository, with tools",
             AgentParams,
+            {"prompt": "Where is `class Operation` defined?"},
         ),
         Kind(
             UPLOAD,
             "tasks.upload",
             "A file that comes in by tus 1.0, resumable, and is verified and kept; something may follow",
             UploadParams,
-            UPLOADS,
+            start=UPLOADS,
         ),
         Kind(
             "workflow",

@@ -28,17 +28,20 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$(?!\n)")]
 
 
 class PipelineStep(Struct, frozen=True, forbid_unknown_fields=True):
-    """One step: what it does, with what, and after which others.
-
-    ``retries``: how often it is tried again; ``weight``: its share of the bar, beside the others'.
-    """
+    """One step: what it does, with what, and after which others."""
 
     name: Name
-    task: str
-    params: dict[str, Any] = {}
-    needs: Annotated[list[str], Meta(max_length=50)] = []
-    retries: Annotated[int, Meta(ge=0, le=10)] = 0
-    weight: Annotated[float, Meta(ge=0, le=1_000)] = 1.0
+    task: Annotated[
+        str, Meta(description="What it does.", examples=["scan", "analyse", "aggregate", "render"])
+    ]
+    params: Annotated[dict[str, Any], Meta(description="What its task takes.")] = {}
+    needs: Annotated[
+        list[str], Meta(max_length=50, description="The names of the steps that come first.")
+    ] = []
+    retries: Annotated[int, Meta(ge=0, le=10, description="How often it is tried again.")] = 0
+    weight: Annotated[
+        float, Meta(ge=0, le=1_000, description="Its share of the bar, beside the others'.")
+    ] = 1.0
 
 
 class Pipeline(Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,13 +51,20 @@ class Pipeline(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class WorkflowParams(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which pipeline is run: an object, or YAML text; without one, the shipped one.
+    """Which pipeline is run."""
 
-    ``resume``: the id of a workflow whose finished steps are not run again, where they would do the same.
-    """
-
-    pipeline: Pipeline | Annotated[str, Meta(max_length=MAX_CHARS)] | None = None
-    resume: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$(?!\n)")] | None = None
+    pipeline: Annotated[
+        Pipeline
+        | Annotated[
+            str, Meta(max_length=MAX_CHARS, title="YAML text", examples=[SHIPPED.read_text(encoding="utf-8")])
+        ]
+        | None,
+        Meta(description="Left out: the shipped one, which counts the standard library."),
+    ] = None
+    resume: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]{1,128}$(?!\n)")] | None,
+        Meta(description="The id of an earlier workflow: what it has finished is not run again."),
+    ] = None
 
 
 class StepTask(Struct, frozen=True):

@@ -17,7 +17,7 @@ from dev.redis_server import RedisServer
 from tests.stack import READ_S, Stack
 
 WAIT_MS = READ_S * 1_000
-START = "Count the Python standard library"
+START = "Start batch"
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
 
 
@@ -57,6 +57,7 @@ def start_by_button(page: Page) -> str:
             route.continue_()
 
     page.route("**/api/operations", shorten)
+    page.get_by_role("button", name="Batch").click()
     with page.expect_response(lambda response: response.request.method == "POST") as answer:
         page.get_by_role("button", name=START).click()
     assert answer.value.status == 202
@@ -217,6 +218,7 @@ def test_refused_start_is_said_on_the_page(page: Page, stack: Stack) -> None:
             else route.fallback()
         ),
     )
+    page.get_by_role("button", name="Batch").click()
     page.get_by_role("button", name=START).click()
 
     expect(page.get_by_role("alert")).to_have_text("the broker is on holiday")

@@ -191,22 +191,4 @@ async function follow() {
   source.addEventListener("reset", clear);
 }
 
-document.getElementById("start-batch").addEventListener("click", async (event) => {
-  const problem = document.getElementById("problem");
-  event.target.disabled = true;
-  problem.textContent = "";
-  try {
-    const answer = await fetch("/api/operations", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ kind: "batch", params: { source: "python-stdlib" } }),
-    });
-    if (!answer.ok) problem.textContent = (await answer.json()).detail;
-  } catch {
-    problem.textContent = "The service cannot be reached.";
-  } finally {
-    event.target.disabled = false;
-  }
-});
-
 follow();

@@ -10,4 +10,4 @@ blueprint = Blueprint("pages", __name__)
 @blueprint.get("/")
 def overview() -> Response:
     """Show all operations; the script on the page fills and moves them."""
-    return Response(render_template("overview.html", kinds=sorted(KINDS)))
+    return Response(render_template("overview.html", kinds=KINDS.values()))
