@@ -166,7 +166,9 @@ class UploadParams(Struct, frozen=True):
             description="What the file must be, in hex. Verified when it is there.",
         ),
     ] = ""
-    then: Then | None = None
+    then: Annotated[
+        Then | None, Meta(description="What is started with the file when it has been verified.")
+    ] = None
 
 
 OPERATIONS: Final = "POST /api/operations"

@@ -3,15 +3,23 @@
 Each kind from the form that is made of its schema, with nothing stubbed; by mouse, and by keyboard alone.
 """
 
+import hashlib
 import json
+import random
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import CDPSession, Locator, Page, expect
 
+from tests.http_stream import post_json
 from tests.stack import READ_S, Stack
+from tests.tus_talk import ask, patch
+from tests.uploads import end
+from tests.waiting import wait_until
 
+FILES = "#files"
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -190,7 +198,124 @@ def test_forms_fit_a_narrow_phone(page: Page, stack: Stack) -> None:
     """Nothing needs sideways scrolling at 320 px, whichever form is open."""
     page.set_viewport_size({"width": 320, "height": 640})
     page.goto(stack.url)
-    for kind in ("Batch", "Browser", "Agent", "Workflow"):
+    for kind in ("Batch", "Browser", "Agent", "Upload", "Workflow"):
         page.get_by_role("button", name=kind, exact=True).click()
         expect(page.locator("form:visible .field").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+@pytest.fixture
+def line(page: Page) -> CDPSession:
+    """The page's line to the service."""
+    line = page.context.new_cdp_session(page)
+    line.send("Network.enable")
+    return line
+
+
+def hold_back(line: CDPSession, bytes_a_second: int) -> None:
+    """Let the page send no more than so much; -1: all that it can."""
+    line.send(
+        "Network.emulateNetworkConditions",
+        {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_a_second},
+    )
+
+
+def row(page: Page, name: str) -> Locator:
+    """Find the row of a file."""
+    return page.get_by_role("list", name="Files").get_by_role("listitem").filter(has_text=name)
+
+
+def upload_id(row: Locator) -> str:
+    """Give the id of a file's upload, to whose operation its name links."""
+    return (row.get_by_role("link").first.get_attribute("href") or "").removeprefix("/operations/")
+
+
+def test_a_paused_upload_goes_on_also_after_a_reload(
+    page: Page, line: CDPSession, stack: Stack, tmp_path: Path, chance: random.Random
+) -> None:
+    """Paused, nothing more comes; it goes on from what had come, and the whole of it is there at the end."""
+    path = tmp_path / "big.bin"
+    path.write_bytes(chance.randbytes(3_000_000))
+    open_form(page, stack, "upload")
+    hold_back(line, 600_000)
+    page.set_input_files(FILES, path)
+    file = row(page, "big.bin")
+    expect(file.get_by_role("progressbar")).not_to_have_js_property("value", 0)
+    with page.expect_event("requestfailed", lambda request: request.method == "PATCH"):
+        file.get_by_role("button", name="Pause: big.bin").click()
+    expect(file).to_contain_text("paused")
+    url = f"{stack.url}/api/uploads/{upload_id(file)}"
+    wait_until(lambda: patch(url, 3_000_000, b"").status != 423, timeout_s=READ_S)
+    held = ask("HEAD", url).offset
+    assert 0 < held < 3_000_000
+
+    page.reload()
+    page.get_by_role("button", name="Upload (1)").click()
+    expect(file).to_contain_text("Choose the same file again to go on.")
+    assert ask("HEAD", url).offset == held
+    hold_back(line, -1)
+    with page.expect_request(lambda request: request.method == "PATCH") as first:
+        page.set_input_files(FILES, path)
+    assert first.value.headers["upload-offset"] == str(held)
+    expect(file).to_contain_text("done in")
+    assert end(stack, upload_id(file))["result"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    file.get_by_role("button", name="Remove: big.bin").click()
+    expect(file).to_have_count(0)
+    assert page.evaluate("localStorage['tidings.uploads']") == "[]"
+
+
+DROP = """
+(target, files) => {
+  const data = new DataTransfer();
+  for (const [name, text] of files) data.items.add(new File([text], name));
+  for (const type of ["dragover", "drop"]) {
+    target.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+  }
+}
+"""
+
+
+def test_dropped_files_are_sent_and_a_batch_follows(page: Page, stack: Stack) -> None:
+    """Wherever on the page they are dropped; their names are shown as text; an empty one is a file too."""
+    form = open_form(page, stack, "upload")
+    form.get_by_label("Then").select_option("A batch over its rows")
+    form.get_by_label("Limit").fill("0")
+    page.locator("h2").last.evaluate(DROP, [[f"{HOSTILE}.csv", "a,b\n1,2\n"]])
+    file = row(page, HOSTILE)
+    expect(file).to_contain_text("then.params.limit must be integer from 1")
+    expect(form.get_by_label("Limit")).to_have_attribute("aria-invalid", "true")
+    form.get_by_label("Limit").fill("1")
+    file.get_by_role("button", name="Try again").click()
+    expect(file).to_contain_text("Followed by batch")
+    batch = (file.get_by_role("link").last.get_attribute("href") or "").removeprefix("/operations/")
+    assert end(stack, batch)["result"]["done"] == 1
+
+    form.get_by_label("Then").select_option("Nothing")
+    page.locator("body").evaluate(DROP, [["empty.txt", ""], ["one.txt", "1"]])
+    for name in ("empty.txt", "one.txt"):
+        expect(row(page, name)).to_contain_text("done in")
+        assert "then" not in end(stack, upload_id(row(page, name)))["result"]
+
+
+def test_an_upload_is_cancelled_on_the_page_or_elsewhere(
+    page: Page, line: CDPSession, stack: Stack, tmp_path: Path
+) -> None:
+    """Either way its row says so, and nothing more is sent."""
+    path = tmp_path / "big.bin"
+    path.write_bytes(bytes(2_000_000))
+    open_form(page, stack, "upload")
+    hold_back(line, 200_000)
+    page.set_input_files(FILES, path)
+    file = row(page, "big.bin")
+    expect(file.get_by_role("progressbar")).not_to_have_js_property("value", 0)
+    file.get_by_role("button", name="Cancel").click()
+    expect(file).to_have_attribute("data-state", "cancelled")
+    assert end(stack, upload_id(file))["code"] == "cancelled"
+    file.get_by_role("button", name="Remove").click()
+
+    page.set_input_files(FILES, path)
+    expect(file.get_by_role("progressbar")).not_to_have_js_property("value", 0)
+    elsewhere = post_json(f"{stack.url}/api/operations/{upload_id(file)}/cancel", {})
+    assert elsewhere.status == 202
+    expect(file).to_have_attribute("data-state", "cancelled")
+    expect(file.get_by_role("button", name="Remove")).to_be_visible()

@@ -1,34 +1,17 @@
 """The page's forms without a document: from JSON Schema and an example to fields, and to parameters again."""
 
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from dev.node import find_node
 from tasks.catalog import KINDS
 from tasks.pipeline import SHIPPED
-from tests.stack import ROOT
-
-MODULE = (ROOT / "webapp" / "static" / "schema.js").as_uri()
-SCRIPT = """
-import * as form from "{module}";
-const given = JSON.parse(await new Response(process.stdin).text());
-const run = (given) => {{ {body} }};
-console.log(JSON.stringify(Array.isArray(given) ? given.map(run) : run(given)));
-"""
+from tests.in_node import in_node as on_page
 
 
-def in_node(body: str, given: Any) -> Any:
-    """Have Node run *body* for *given*, or each of a list's; give what it returns."""
-    script = SCRIPT.format(module=MODULE, body=body)
-    done = subprocess.run(
-        [find_node(), "--input-type=module", "--eval", script],
-        input=json.dumps(given), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def in_node(body: str, given: list[Any]) -> list[Any]:
+    """Have Node run *body* for each of *given*; give what it returns."""
+    return on_page("schema.js", body, given)
 
 
 FILLED: list[tuple[str, dict[str, Any]]] = [
@@ -71,7 +54,7 @@ FILLED: list[tuple[str, dict[str, Any]]] = [
 def test_what_a_form_begins_with_is_what_it_sends() -> None:
     """For each kind its example, and each sort of value that its schema knows."""
     given = [{"schema": KINDS[kind].schema, "value": value} for kind, value in FILLED]
-    assert in_node("return form.valueOf(form.build(given.schema, given.value));", given) == [
+    assert in_node("return page.valueOf(page.build(given.schema, given.value));", given) == [
         value for _, value in FILLED
     ]
 
@@ -89,12 +72,12 @@ EMPTY = {"batch": {}, "browser": {"steps": [{"action": "goto"}]}, "agent": {}, "
 def test_what_is_left_empty_is_left_out() -> None:
     """Defaults are the service's; what is missing it says by name."""
     given = [{"schema": KINDS[kind].schema} for kind in EMPTY]
-    assert in_node("return form.valueOf(form.build(given.schema));", given) == list(EMPTY.values())
+    assert in_node("return page.valueOf(page.build(given.schema));", given) == list(EMPTY.values())
 
 
 WAYS = """
-const root = form.build(given.schema, given.value);
-return given.paths.map((path) => form.way(root, path).map(({name, label, sort}) => name || label || sort)[0]);
+const root = page.build(given.schema, given.value);
+return given.paths.map((path) => page.way(root, path).map(({name, label, sort}) => name || label || sort)[0]);
 """
 
 
@@ -123,10 +106,10 @@ def test_a_refusal_finds_its_field() -> None:
 
 
 PROBLEMS = """
-const root = form.build(given.schema, given.value);
-for (const node of form.all(root)) if (node.name === given.field) node.text = given.text;
+const root = page.build(given.schema, given.value);
+for (const node of page.all(root)) if (node.name === given.field) node.text = given.text;
 const problems = [];
-const value = form.valueOf(root, problems);
+const value = page.valueOf(root, problems);
 return [problems.map(({node, text}) => [node.name, text.split(":")[0]]), value[given.field] ?? null];
 """
 
@@ -153,21 +136,21 @@ def test_what_cannot_be_sent_is_said_at_its_field() -> None:
 
 
 CHANGED = """
-const root = form.build(given.schema, given.schema.examples[0]);
+const root = page.build(given.schema, given.schema.examples[0]);
 const [steps] = root.fields;
-form.move(steps, 1, -1);
-form.remove(steps, 2);
-form.add(steps);
+page.move(steps, 1, -1);
+page.remove(steps, 2);
+page.add(steps);
 const places = steps.items[0].options.map(({label}) => label);
-form.choose(steps.items[0], places.indexOf("extract"));
-form.choose(steps.items[2], places.indexOf("screenshot"));
-return [places, form.valueOf(root)];
+page.choose(steps.items[0], places.indexOf("extract"));
+page.choose(steps.items[2], places.indexOf("screenshot"));
+return [places, page.valueOf(root)];
 """
 
 
 def test_steps_are_added_removed_moved_and_changed() -> None:
     """What two actions have by the same name is kept."""
-    places, value = in_node(CHANGED, {"schema": KINDS["browser"].schema})
+    ((places, value),) = in_node(CHANGED, [{"schema": KINDS["browser"].schema}])
     assert places == ["goto", "click", "fill", "wait", "extract", "screenshot"]
     assert value == {
         "steps": [
@@ -182,20 +165,20 @@ def test_steps_are_added_removed_moved_and_changed() -> None:
 def test_a_pipeline_to_write_begins_with_the_shipped_one() -> None:
     """It is left out until somebody wants to write one."""
     body = """
-    const root = form.build(given.schema);
+    const root = page.build(given.schema);
     const labels = root.fields[0].options.map(({label}) => label);
-    form.choose(root.fields[0], 1);
-    return [labels, form.valueOf(root).pipeline];
+    page.choose(root.fields[0], 1);
+    return [labels, page.valueOf(root).pipeline];
     """
-    labels, text = in_node(body, {"schema": KINDS["workflow"].schema})
+    ((labels, text),) = in_node(body, [{"schema": KINDS["workflow"].schema}])
     assert labels == ["Left out", "YAML text", "Pipeline"]
     assert text == SHIPPED.read_text(encoding="utf-8")
 
 
 def test_a_hint_says_what_is_allowed_and_what_is_usual() -> None:
     """In words, after what the field is."""
-    body = "return Object.fromEntries(form.build(given.schema).fields.map(({name, hint}) => [name, hint]));"
-    hints = in_node(body, {"schema": KINDS["batch"].schema})
+    body = "return Object.fromEntries(page.build(given.schema).fields.map(({name, hint}) => [name, hint]));"
+    (hints,) = in_node(body, [{"schema": KINDS["batch"].schema}])
     assert hints["concurrency"] == "How many items at a time. 1 to 32, 4 if left empty."
     assert hints["items"] == "These values, instead of a source. A JSON list."
     assert hints["limit"] == "Only the first so many. At least 1."

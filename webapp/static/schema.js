@@ -12,7 +12,8 @@ export function build(schema, value, { name = "", required = true, root = schema
   const whole = resolve(schema, root);
   const inner = alternatives(whole);
   const one = inner.length === 1 ? { ...resolve(inner[0], root), ...described(whole) } : whole;
-  const node = { name, required, root, schema: one, label: words(name) || words(one.title ?? ""), hint: hint(one) };
+  const nothing = (whole.anyOf ?? []).find(isNull)?.title ?? "Left out";
+  const node = { name, required, root, nothing, schema: one, label: words(name) || words(one.title ?? ""), hint: hint(one) };
   const sort = sortOf(one, required);
   return { ...node, sort, ...MAKE[sort](node, value) };
 }
@@ -156,7 +157,7 @@ function chosen(node, value) {
   return { options, tag, label, chosen: start, node: schema && build(schema, value, inside(node)) };
 }
 
-function optionsOf({ schema, required, root }, tag) {
+function optionsOf({ schema, required, root, nothing }, tag) {
   const inner = schema.anyOf || schema.oneOf ? alternatives(schema) : [{ ...schema, description: undefined }];
   const given = inner.flatMap((one) => {
     const whole = resolve(one, root);
@@ -166,7 +167,7 @@ function optionsOf({ schema, required, root }, tag) {
     const label = tag ? String(only(resolve(whole.properties[tag], root))) : whole.title ? words(whole.title) : words(whole.type ?? "JSON");
     return [{ label: label.replace(/^String$/, "Text"), hint: hint(whole), schema: whole }];
   });
-  return required ? given : [{ label: "Left out", value: undefined }, ...given];
+  return required ? given : [{ label: nothing, value: undefined }, ...given];
 }
 
 function item(list, value) {
@@ -212,7 +213,8 @@ const inside = ({ root }) => ({ root });
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 const isNeeded = (schema, name) => (schema.required ?? []).includes(name);
 const only = (schema) => (schema.enum?.length === 1 ? schema.enum[0] : schema.const);
-const alternatives = (schema) => (schema.anyOf ?? schema.oneOf ?? []).filter(({ type }) => type !== "null");
+const isNull = ({ type }) => type === "null";
+const alternatives = (schema) => (schema.anyOf ?? schema.oneOf ?? []).filter((one) => !isNull(one));
 const described = ({ title, description, default: given, examples }) =>
   Object.fromEntries(Object.entries({ title, description, default: given, examples }).filter(([, value]) => value !== undefined));
 

@@ -1,9 +1,12 @@
 // Where operations are started: opens the form of a kind, sends what it says, and says where what it started is.
 
 import { element, Form } from "./form.js";
+import { without } from "./schema.js";
+import { Uploads } from "./upload.js";
 
 const section = document.querySelector(".start");
 const ROOT = "params";
+const METADATA = "Upload-Metadata";
 let schemas;
 
 // {kind: JSON Schema}, asked for once it is needed, and again if that failed.
@@ -59,14 +62,18 @@ class Starter {
   async fill() {
     if (this.form) return;
     try {
-      const schema = (await kinds())[this.kind];
+      const all = await kinds();
       if (this.form) return;
       this.problem.textContent = "";
-      this.form = new Form(schema);
+      this.form = new Form(this.schema(all));
       this.element.querySelector(".place").replaceChildren(this.form.element);
     } catch (problem) {
       this.problem.textContent = problem.message;
     }
+  }
+
+  schema(all) {
+    return all[this.kind];
   }
 
   async send() {
@@ -87,10 +94,10 @@ class Starter {
     }
   }
 
-  refuse({ message, field }) {
-    const inside = field.startsWith(ROOT) ? field.slice(ROOT.length) : undefined;
-    const text = message.replace(`${ROOT}.`, "");
-    if (!inside || !this.form.refuse(inside, text)) this.problem.textContent = text;
+  refuse({ message, field }, root = ROOT, under = "") {
+    const inside = field.startsWith(`${root}.`) ? field.slice(root.length) : undefined;
+    const text = message.replace(`${root}.`, "");
+    if (!inside || !this.form.refuse(`${under}${inside}`, text)) this.problem.textContent = text;
   }
 }
 
@@ -98,4 +105,61 @@ function linkTo(id) {
   return element("a", { href: `/operations/${encodeURIComponent(id)}`, textContent: id });
 }
 
-const starters = [...section.querySelectorAll("form")].map((form) => new Starter(form));
+// Files, sent as soon as they are chosen, or dropped anywhere on the page. Its form says what is to follow.
+class UploadStarter extends Starter {
+  constructor(form) {
+    super(form);
+    const count = this.button.querySelector(".count");
+    this.uploads = new Uploads({
+      list: form.querySelector(".files"),
+      input: form.querySelector("input[type=file]"),
+      spoken: form.querySelector("[role=status]"),
+      then: () => this.then(),
+      refused: (field, message) => this.refuse({ field, message }, `${METADATA}.then.params`, "then"),
+      counted: (some) => { count.textContent = some ? `(${some})` : ""; },
+    });
+    addEventListener("dragover", (event) => this.drag(event));
+    addEventListener("drop", (event) => this.drop(event));
+    for (const type of ["dragleave", "dragend"]) addEventListener(type, (event) => event.relatedTarget || this.mark(false));
+  }
+
+  schema({ upload, batch }) {
+    const rows = { ...without(batch, "source", "items", "retry"), title: "A batch over its rows" };
+    return { ...upload, properties: { then: { ...upload.properties.then, anyOf: [{ type: "null", title: "Nothing" }, rows] } } };
+  }
+
+  then() {
+    const said = this.form ? this.form.value() : {};
+    if (!said) throw new Error("What is to follow cannot be sent as it stands above.");
+    const params = said.then;
+    return params && { kind: "batch", params: { source: { upload: "$upload" }, ...params } };
+  }
+
+  mark(isOver) {
+    section.classList.toggle("dragging", isOver);
+  }
+
+  drag(event) {
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault(); // it may be dropped
+    event.dataTransfer.dropEffect = "copy";
+    this.mark(true);
+  }
+
+  drop(event) {
+    this.mark(false);
+    if (!event.dataTransfer.types.includes("Files")) return;
+    event.preventDefault();
+    const isFolder = (place) => event.dataTransfer.items[place]?.webkitGetAsEntry?.()?.isDirectory;
+    const files = [...event.dataTransfer.files];
+    const sent = files.filter((_, place) => !isFolder(place));
+    this.toggle(true);
+    this.problem.textContent = sent.length < files.length ? "A folder cannot be sent; its files can." : "";
+    this.uploads.add(sent);
+  }
+
+  send() {}
+}
+
+const starters = [...section.querySelectorAll("form")].map((form) =>
+  (form.dataset.kind === "upload" ? new UploadStarter(form) : new Starter(form)));
