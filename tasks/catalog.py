@@ -136,7 +136,7 @@ class BrowserParams(Struct, frozen=True, forbid_unknown_fields=True):
 class AgentParams(Struct, frozen=True, forbid_unknown_fields=True):
     """What an agent is asked about this repository, and how far it may go."""
 
-    prompt: Annotated[str, Meta(min_length=1, max_length=4_000, description="The question.")]
+    prompt: Annotated[str, Meta(min_length=1, max_length=4_000)]
     steps: Annotated[int, Meta(ge=1, le=50, description="At most so many requests to the model.")] = 10
     timeout: Annotated[float, Meta(gt=0, le=600, description="Seconds for all of it.")] = 120.0
     offline: Annotated[bool, Meta(description="Without a provider, even if a key for one is there.")] = False

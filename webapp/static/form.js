@@ -1,9 +1,10 @@
 // A form made from a JSON Schema: native fields for the nodes of schema.js, each with a label, a hint, and a place
 // where what is wrong with it is said. What comes from outside is only ever set as text.
 
-import { add, all, build, choose, folded, move, remove, valueOf, way } from "./schema.js";
+import { add, all, brief, build, choose, folded, move, remove, valueOf, way } from "./schema.js";
 
 const MOST_ROWS = 16;
+const PLAIN = new Set(["text", "number", "flag", "pick", "json"]);
 let made = 0;
 
 export class Form {
@@ -25,11 +26,12 @@ export class Form {
     return problems.length ? undefined : value;
   }
 
-  // Say what is wrong with the field that a refusal names, and go there. False if there is none.
+  // Say what is wrong with the field that a refusal names, and go there. False if there is none. `text` is told
+  // whether it is that very field, or the nearest above it.
   refuse(path, text) {
     const node = way(this.#root, path).find(({ view }) => view);
     if (!node) return false;
-    say(node, text);
+    say(node, text([node.name, node.tag].some((name) => name && path.endsWith(`.${name}`))));
     node.view.focus.focus();
     return true;
   }
@@ -45,7 +47,7 @@ export class Form {
 
 function say({ view }, text) {
   view.error.textContent = text;
-  view.input.setAttribute("aria-invalid", "true");
+  if (view.input.matches("input, select, textarea")) view.input.setAttribute("aria-invalid", "true");
   for (let fold = view.error.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
 }
 
@@ -183,7 +185,7 @@ function drawList(node) {
     act();
     show();
     const there = items.children[Math.min(place, items.childElementCount - 1)];
-    const tools = there ? [...there.querySelectorAll(":scope > .tools > button:not(:disabled)")] : [];
+    const tools = there ? [...there.querySelectorAll(":scope > .tools > :not(:disabled)")] : [];
     (tools.find(({ dataset }) => dataset.does === what) ?? tools[0] ?? more).focus();
   };
   show();
@@ -199,13 +201,25 @@ function drawItem(list, node, place, single, changed) {
   const tool = (does, text, act, to, isOff) =>
     button(`${does === "remove" ? "Remove" : `Move ${does}`}: ${name}`, text, () => changed(act, to, does),
       { disabled: isOff, className: "tool", data: { does } });
-  const tools = element("div", { className: "tools" }, element("span", { className: "quiet", textContent: name }),
+  const tools = element("div", { className: "tools" },
     tool("up", "↑", () => move(list, place, -1), place - 1, place === 0),
     tool("down", "↓", () => move(list, place, 1), place + 1, place === last),
     tool("remove", "✕", () => remove(list, place), place, false));
   if (!node.tag) node.label = name;
   const fields = element("div", { className: "fields" }, ...draw(node));
-  return element("div", { role: "group", className: "item", aria: { label: name } }, tools, fields);
+  const inside = PLAIN.has(node.sort) ? fields : fold(node, name, fields);
+  return element("div", { role: "group", className: "item", aria: { label: name } }, inside, tools);
+}
+
+// An item of several fields as one line that opens.
+function fold(node, name, fields) {
+  const summary = element("summary", {}, `${name.match(/\d+$/)}: `, element("span", { className: "brief" }));
+  const sum = () => { summary.lastChild.textContent = brief(node); };
+  const found = element("details", { open: node.isOpen }, summary, fields);
+  found.addEventListener("toggle", () => { node.isOpen = found.open; });
+  found.addEventListener("input", sum);
+  sum();
+  return found;
 }
 
 function focusFirst(place) {

@@ -72,6 +72,13 @@ export function words(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+// What is in a node, in a line.
+export function brief(node) {
+  const value = valueOf(node) ?? "";
+  const parts = typeof value === "object" ? Object.values(value) : [value];
+  return parts.filter((part) => typeof part !== "object").join(" · ");
+}
+
 // A schema without some of its properties.
 export function without(schema, ...names) {
   const kept = Object.entries(schema.properties).filter(([name]) => !names.includes(name));
@@ -170,8 +177,9 @@ function optionsOf({ schema, required, root, nothing }, tag) {
   return required ? given : [{ label: nothing, value: undefined }, ...given];
 }
 
+// One that nothing is in yet is shown open.
 function item(list, value) {
-  return build(list.schema.items, value, inside(list));
+  return { ...build(list.schema.items, value, inside(list)), isOpen: value === undefined };
 }
 
 function children(node) {

@@ -96,8 +96,8 @@ class Starter {
 
   refuse({ message, field }, root = ROOT, under = "") {
     const inside = field.startsWith(`${root}.`) ? field.slice(root.length) : undefined;
-    const text = message.replace(`${root}.`, "");
-    if (!inside || !this.form.refuse(`${under}${inside}`, text)) this.problem.textContent = text;
+    const text = (isItself) => (isItself ? message.replace(field, "This") : message.replace(`${root}.`, ""));
+    if (!inside || !this.form.refuse(`${under}${inside}`, text)) this.problem.textContent = text(false);
   }
 }
 
