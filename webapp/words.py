@@ -1,7 +1,7 @@
 """What people read of an operation: amounts, times, and the line beneath its bar.
 
-For a page's first paint; `static/words.js` says the same of what happens then, and a test holds the two together.
-Pure.
+For a page's first paint; `static/words.js` says the same of what happens then, and a test holds the two
+together. Pure.
 """
 
 from collections.abc import Mapping
