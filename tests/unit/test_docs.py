@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 
 from tasks.settings import TaskSettings
+from tidings.cli.client_settings import ClientSettings
 from tidings.settings import Settings
 from webapp.settings import ServiceSettings
 
 ROOT = Path(__file__).parent.parent.parent
 MODULES = sorted(
     path.relative_to(ROOT)
-    for package in ("tidings", "tidings/adapters", "webapp", "tasks")
+    for package in ("tidings", "tidings/adapters", "tidings/cli", "webapp", "tasks")
     for path in (ROOT / package).glob("*.*")
     if path.suffix in {".py", ".lua"} and path.stem != "__init__"
 )
 VARIABLES = [
     setting.metadata["variable"]
-    for settings in (Settings, ServiceSettings, TaskSettings)
+    for settings in (Settings, ServiceSettings, TaskSettings, ClientSettings)
     for setting in fields(settings)
     if setting.metadata
 ]

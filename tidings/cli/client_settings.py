@@ -1,0 +1,28 @@
+"""Which service the command line asks, and as whom."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from msgspec import Meta
+
+from tidings.settings import Positive, env, read_settings
+
+ServiceUrl = Annotated[str, Meta(pattern=r"^https?://[^/?#]+")]
+
+Token = Annotated[str, Meta(pattern=r"^[\x21-\x7e]*$(?!\n)")]
+"""What may stand in a header."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """Where the service is; each has a flag that wins."""
+
+    url: ServiceUrl = env("TIDINGS_URL", "http://127.0.0.1:8000")
+    token: Token = env("TIDINGS_TOKEN", "")
+    heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read them. Raises: SettingsError with every problem at once."""
+        return read_settings(cls, environ)
