@@ -16,12 +16,12 @@ from tasks.incoming import Incoming
 from tidings.errors import LogUnavailable
 from tidings.log import Log
 from tidings.process import configure
+from tidings.redis_advice import Advice
 from webapp.feed import Feed
 from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
 from webapp.leases import Leases
 from webapp.opening import Openings
-from webapp.redis_advice import Advice
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
 from webapp.wakeups import ANSWER_S

@@ -11,8 +11,8 @@ import pytest
 from dev.redis_server import RedisServer
 from tests.listener import Listener
 from tidings.log import MOVED, Log
+from tidings.redis_advice import EVICTS, FORGETS, UNREAD_SAVES, Advice
 from tidings.settings import Settings
-from webapp.redis_advice import EVICTS, FORGETS, UNREAD_SAVES, Advice
 
 
 @pytest.fixture
