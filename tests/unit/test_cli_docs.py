@@ -11,7 +11,9 @@ from tidings.cli.arguments import parser
 from tidings.cli.client_settings import ClientSettings
 from tidings.cli.exits import Exit
 
-PAGE = (Path(__file__).parent.parent.parent / "docs/cli.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent.parent
+CLI = ROOT / "tidings/cli"
+PAGE = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^##+ (\S.*)\n((?:(?!##).*\n?)*)", PAGE, re.MULTILINE))
 COMMON = {"-h", "--help", "--json", "--url", "--token"}
 
@@ -52,6 +54,15 @@ def test_no_flag_is_described_that_there_is_not(section: str) -> None:
     """Of any command of the section."""
     there = [flags(made) for command, made in COMMANDS.items() if section_of(command) == section]
     assert set(re.findall(r"^\| `(--[\w-]+)` \|", SECTIONS[section], re.MULTILINE)) <= set().union(*there)
+
+
+def test_each_fault_of_the_doctor_is_described() -> None:
+    """And none that there is not."""
+    sources = [(CLI / name).read_text() for name in ("doctor.py", "findings.py", "surroundings.py")]
+    made = {code for source in sources for code in re.findall(r'Finding\(\s*"(\w+)"', source)}
+    faults = SECTIONS["doctor"].partition("| fault |")[2].partition("Notes:")[0]
+    rows = {code for row in faults.splitlines() for code in re.findall(r"`(\w+)`", row.partition(" | ")[0])}
+    assert rows == made - {"versions", "clocks", "redis_doubt"}
 
 
 @pytest.mark.parametrize("status", Exit)

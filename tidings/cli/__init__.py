@@ -1,4 +1,4 @@
-"""The command line: ``tidings watch|list|show|cancel|publish``.
+"""The command line: ``tidings watch|list|show|cancel|publish|doctor``.
 
 Beside the flow, at both of its ends: `publish` says events into the log, the others ask a running service
 over HTTP. What each command takes is in docs/cli.md. It needs nothing but the library; with ``tidings[cli]``

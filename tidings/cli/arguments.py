@@ -31,6 +31,7 @@ def parser(defaults: ClientSettings) -> argparse.ArgumentParser:
     _add_show(commands, defaults)
     _add_cancel(commands, defaults)
     _add_publish(commands)
+    _add_doctor(commands, defaults)
     return top
 
 
@@ -141,6 +142,20 @@ def _add_run(events: Any) -> None:
     )  # fmt: skip
     made.add_argument("--no-lines", action="store_true", help="show nothing of what it prints")
     made.add_argument("words", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="and its arguments")
+
+
+def _add_doctor(commands: Any, defaults: ClientSettings) -> None:
+    made = _command(commands, "doctor", "find what keeps events from arriving, and say what to do")
+    _asks(made, defaults)
+    made.add_argument(
+        "--heartbeat", type=_positive, default=defaults.heartbeat_s, metavar="SECONDS",
+        help="of the service (TIDINGS_HEARTBEAT_S)",
+    )  # fmt: skip
+    made.add_argument(
+        "--max-streams", type=int, default=defaults.max_streams, metavar="N",
+        help="of each web process, if it runs on this machine (TIDINGS_MAX_STREAMS)",
+    )  # fmt: skip
+    made.add_argument("--quick", action="store_true", help="do not wait for a heartbeat")
 
 
 def _positive(text: str) -> float:

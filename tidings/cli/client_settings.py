@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from msgspec import Meta
 
-from tidings.settings import Positive, env, read_settings
+from tidings.settings import AtLeastOne, Positive, env, read_settings
 
 ServiceUrl = Annotated[str, Meta(pattern=r"^https?://[^/?#]+")]
 
@@ -20,6 +20,7 @@ class ClientSettings:
 
     url: ServiceUrl = env("TIDINGS_URL", "http://127.0.0.1:8000")
     token: Token = env("TIDINGS_TOKEN", "")
+    max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
 
     @classmethod

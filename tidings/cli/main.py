@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from tidings.cli import command, operations, publish, watch
+from tidings.cli import command, doctor, operations, publish, watch
 from tidings.cli.arguments import parser
 from tidings.cli.client_settings import ClientSettings
 from tidings.cli.exits import CommandFailed, Exit
@@ -59,6 +59,11 @@ def _ask(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return watch.watch(
                 service, args.ids, follow=args.follow, plain=is_plain, as_json=args.as_json,
                 heartbeat_s=args.heartbeat, give_up_s=args.give_up,
+            )  # fmt: skip
+        case "doctor":
+            return doctor.examine(
+                service, heartbeat_s=args.heartbeat, quick=args.quick, max_streams=args.max_streams,
+                environ=environ, as_json=args.as_json,
             )  # fmt: skip
         case "list":
             return operations.list_operations(

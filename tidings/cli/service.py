@@ -62,12 +62,9 @@ class Service:
 
         Raises: Unreachable, also for what is met while the block reads.
         """
-        connection = self._connection(self._timeout_s if timeout_s is None else timeout_s)
-        fields = dict(headers or {})
-        if self._token:
-            fields["Authorization"] = f"Bearer {self._token}"
+        connection = self.connect(self._timeout_s if timeout_s is None else timeout_s)
         try:
-            connection.request(method, self._parts.path + path, body, fields)
+            self.send(connection, method, path, body, headers or {})
             with connection.getresponse() as response:
                 yield response
         except (OSError, HTTPException) as error:
@@ -75,11 +72,31 @@ class Service:
         finally:
             connection.close()
 
-    def _connection(self, timeout_s: float) -> HTTPConnection:
+    def connect(self, timeout_s: float) -> HTTPConnection:
+        """Connect; each further step waits up to *timeout_s*. Raises: Unreachable."""
         if self._parts.scheme == "https":
-            context = ssl.create_default_context()
-            return HTTPSConnection(self.host, self.port, timeout=timeout_s, context=context)
-        return HTTPConnection(self.host, self.port, timeout=timeout_s)
+            tls = ssl.create_default_context()
+            made: HTTPConnection = HTTPSConnection(self.host, self.port, timeout=timeout_s, context=tls)
+        else:
+            made = HTTPConnection(self.host, self.port, timeout=timeout_s)
+        try:
+            made.connect()
+        except OSError as error:
+            made.close()
+            raise Unreachable(self.url, reason_of(error)) from error
+        return made
+
+    def send(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Send a request on *connection*. Raises: OSError, HTTPException."""
+        authorization = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        connection.request(method, self._parts.path + path, body, {**headers, **authorization})
 
     def _exchange(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
