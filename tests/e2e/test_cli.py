@@ -3,6 +3,7 @@
 import re
 import signal
 import uuid
+from pathlib import Path
 
 import pytest
 from msgspec import json
@@ -179,14 +180,14 @@ def test_a_command_is_an_operation(stack: Stack, tidings: CommandLine) -> None:
 def test_a_command_is_cancelled_with_all_that_it_started(stack: Stack, tidings: CommandLine) -> None:
     """It gets a SIGTERM; how it ends is still its own to say, the operation is cancelled."""
     name = a_name()
-    script = (
-        "trap 'echo cleaning; exit 9' TERM; (while sleep 0.1; do echo tick; done)& while :; do wait; done"
-    )
+    script = "trap 'echo cleaning; exit 9' TERM; (while sleep 0.1; do echo tick; done)& echo $!; wait; wait"
     process = tidings.start("publish", "run", "--id", name, "--", "sh", "-c", script)
     wait_until(lambda: stack.log.operation(name), timeout_s=READ_S)
     assert post_json(f"{stack.url}/api/operations/{name}/cancel", {}).status == 202
     out, _ = process.communicate(timeout=READ_S)
-    assert (process.returncode, out.split()[-1]) == (9, b"cleaning")
+    child, *_, last = out.decode().split()
+    assert (process.returncode, last) == (9, "cleaning")
+    wait_until(lambda: not Path(f"/proc/{child}").exists(), timeout_s=READ_S)
     assert [word for word in said(stack, name) if word != "progress"] == [
         "running", "cancelling", "cancelled", "error",
     ]  # fmt: skip
