@@ -48,7 +48,7 @@ export class Sender {
       } catch (trouble) {
         if (signal.aborted) break;
         this.offset = undefined;
-        if (IS_GONE.has(trouble.status)) this.#startOver();
+        if (this.isOld && IS_GONE.has(trouble.status)) this.#startOver();
         else if (!trouble.passes) return this.#fail(trouble);
         else {
           this.#become("retrying", trouble);
