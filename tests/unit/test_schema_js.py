@@ -162,6 +162,20 @@ def test_steps_are_added_removed_moved_and_changed() -> None:
     }
 
 
+def test_an_item_that_was_left_empty_is_sent() -> None:
+    """The places of the others stay those that a refusal names."""
+    body = """
+    const root = page.build(given.schema, given.value);
+    const [step] = root.fields[0].node.fields[0].items;
+    page.add(step.fields.find(({name}) => name === "needs"));
+    return page.valueOf(root);
+    """
+    value = {"pipeline": {"steps": [{"name": "a", "task": "scan"}]}}
+    assert in_node(body, [{"schema": KINDS["workflow"].schema, "value": value}]) == [
+        {"pipeline": {"steps": [{"name": "a", "task": "scan", "needs": [""]}]}}
+    ]
+
+
 def test_a_pipeline_to_write_begins_with_the_shipped_one() -> None:
     """It is left out until somebody wants to write one."""
     body = """
