@@ -104,6 +104,16 @@ def test_behind_a_reset_the_state_counts_whatever_its_ids_are() -> None:
     assert board.exit == Exit.OK
 
 
+def test_the_state_behind_a_reset_begins_nothing() -> None:
+    """It has what was over long ago, too; what is followed anew begins behind it."""
+    board = Board(follow=True)
+    board.hear(Message("reset", '{"reason":"history_lost"}', "evt_5-10"))
+    assert board.hear(event(10, "progress", "old", current=1, percentage=10)) is None
+    board.hear(Message("heartbeat", "{}", "evt_5-20"))
+    assert board.hear(event(21, "status", "new", status="running")) is not None
+    assert list(board.rows) == ["new"]
+
+
 def test_what_a_service_has_forgotten_is_waited_for_a_while() -> None:
     """Its worker may announce it again; else nobody will ever say how it ended."""
     clock = Clock()

@@ -1,6 +1,6 @@
 """The command line's own reading of event streams, held against the one that the tests trust."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.sse import EventStreamParser
@@ -13,6 +13,8 @@ PIECES = [
 ]  # fmt: skip
 
 
+@example([b"data: x\r", b"\ndata: y\n\n"])
+@example([b"\xef\xbb\xbfdata: x\n\n", b"\xef\xbb\xbfdata: y\n\n"])
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join), max_size=8))
 def test_it_reads_any_bytes_in_any_pieces_as_the_standard_does(chunks: list[bytes]) -> None:
     """The two were written apart from the standard's words."""

@@ -114,6 +114,7 @@ class Board:
 
     def _end_state(self) -> None:
         """Mark as forgotten what the state did not have that followed a reset, until it is heard of."""
+        self._in_state = False
         for row in self.rows.values():
             if row.unheard and row.forgotten_at is None:
                 row.forgotten_at = self._clock()
