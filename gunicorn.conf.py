@@ -12,6 +12,7 @@ from typing import Any  # noqa: E402
 
 from tidings.errors import SettingsError  # noqa: E402
 from webapp.settings import ServiceSettings  # noqa: E402
+from webapp.slots import assign_slot, leave_slot, make_slots  # noqa: E402
 
 try:
     _settings = ServiceSettings.from_env(os.environ)
@@ -30,6 +31,15 @@ backlog = 4096
 graceful_timeout = 20  # below the 25 s that dev/procfile.py and the 30 s that Heroku-like hosts wait
 control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)
 accesslog = None
+
+
+def on_starting(server: Any) -> None:
+    """Make what the web processes share: the numbers that any of them shows at /metrics."""
+    make_slots(server, workers)
+
+
+pre_fork = assign_slot
+child_exit = leave_slot
 
 
 def post_fork(_server: Any, _worker: Any) -> None:

@@ -170,6 +170,8 @@ class Watch(NamedTuple):
     leases: dict[str, str]
     """By reporter, ``<n>:<beat>``: its count of events and its beat."""
     overdue: list[Run]
+    running: int
+    """How many operations somebody works on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +354,7 @@ class Log:
                 self.key("op:"),
             ]
             with self._translated():
-                token, watched, page, overdue_now = self._watch(keys=keys, args=args)
+                token, watched, page, overdue_now, running = self._watch(keys=keys, args=args)
             leases |= {name.decode(): f"{int(n)}:{int(beat)}" for name, n, beat in page}
             overdue = overdue or [
                 Run(Descriptor.decode(about), "", int(attempt)) for about, attempt in overdue_now
@@ -360,7 +362,7 @@ class Log:
             if len(page) < PAGE_LEASES:
                 break
             after, expected = page[-1][0].decode(), ""
-        return Watch(token.decode() if token else self.hello().token, int(watched), leases, overdue)
+        return Watch(token.decode() if token else self.hello().token, int(watched), leases, overdue, running)
 
     def runs(self, reporter: str) -> tuple[int, list[Run]]:
         """Read some of what *reporter* runs, and how many were looked at: none means that it runs nothing."""

@@ -141,13 +141,18 @@ class Reporter:
         if self.flush(0 if self._lost else timeout_s):
             return True
         with self._changed:
-            waiting = len(self._buffer) + len(self._in_flight) + len(self._due)
+            waiting = self.waiting
         if waiting != self._lost:
             logger.error(
                 "this process ends before Redis has taken its last %d events: they are lost", waiting
             )
         self._lost = waiting
         return False
+
+    @property
+    def waiting(self) -> int:
+        """How many events the log has not dealt with, or not been given yet."""
+        return len(self._buffer) + len(self._in_flight) + len(self._due)
 
     def _is_idle(self) -> bool:
         return not (self._buffer or self._in_flight or self._due)

@@ -24,7 +24,7 @@ RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix|sentinel)://.")]
 Namespace = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
 
 T = TypeVar("T")
-_SECRETS = frozenset({"REDIS_URL", "TIDINGS_SECRET_KEY", "TIDINGS_TOKEN"})
+_SECRETS = frozenset({"REDIS_URL", "TIDINGS_METRICS_TOKEN", "TIDINGS_SECRET_KEY", "TIDINGS_TOKEN"})
 """Variables whose values are never shown, in errors or logs: a URL may hold a password."""
 
 

@@ -5,8 +5,8 @@
 -- ARGV  1 what the caller saw `watched` at for a whole lease ('' = it did not)   2 lease ms
 --       3 the reporter after which to go on ('' = from the first)   4 most reporters   5 most overdue
 --       6 prefix of a reporter's counter   7 prefix of an operation's hash
--- gives { token, watched, { reporter, n, beat }…, overdue { descriptor, attempt }… }, as two lists;
---       fewer reporters than the most: these were the last
+-- gives { token, watched, { reporter, n, beat }…, overdue { descriptor, attempt }…, running operations },
+--       with two lists; fewer reporters than the most: these were the last
 --
 -- The counters and hashes cannot be named before the call; they share the namespace's hash tag,
 -- hence its slot (LOG.md, B6).
@@ -36,4 +36,4 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', watched, 'LIMIT
     redis.call('ZREM', KEYS[3], id)
   end
 end
-return { redis.call('HGET', KEYS[1], 'tok'), watched, leases, overdue }
+return { redis.call('HGET', KEYS[1], 'tok'), watched, leases, overdue, redis.call('ZCARD', KEYS[2]) }

@@ -33,14 +33,16 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
     """
     here.start()
     feed = here.hub.wait_until_ready(READY_S)
-    if feed is None or here.hub.draining or not here.has_room:
-        return sent_away()
+    if feed is None:
+        return _turned_away(here, "unavailable")
+    if here.hub.draining or not here.has_room:
+        return _turned_away(here, "draining" if here.hub.draining else "overloaded")
     wanted, past = asked.wanted, asked.past
     try:
         opening = here.openings.open(feed, wanted, past)
         end = _end_of(here, asked, opening, feed)
     except (HistoryChanged, LogUnavailable):
-        return sent_away()
+        return _turned_away(here, "unavailable")
     # Read after the opening: an end that lies beyond its position will come live.
     over = end is not None and end <= opening.position
     if over and opening.reset is None and past.cursor is not None and end is not None and past.cursor >= end:
@@ -56,6 +58,11 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
         connect=connect,
     )
     return stream_frames(here.hub, plan)
+
+
+def _turned_away(here: Service, reason: str) -> Generator[bytes]:
+    here.hub.counts.turned_away[reason] += 1
+    return sent_away()
 
 
 def _end_of(here: Service, asked: Asked, opening: Opening, feed: Mark) -> Cursor | None:

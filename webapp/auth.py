@@ -1,7 +1,7 @@
 """Who may use the API. Closed unless the settings open it, which they do on loopback only.
 
 Tokens are not built yet: with ``TIDINGS_AUTH=required`` everything but the health checks is
-refused.
+refused; the metrics have a token of their own (`webapp.views.metrics`).
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from webapp.errors import problem
 from webapp.settings import ServiceSettings
 
-PUBLIC_ENDPOINTS: Final = frozenset({"health.healthz", "health.readyz"})
+PUBLIC_ENDPOINTS: Final = frozenset({"health.healthz", "health.readyz", "metrics.show"})
 
 
 def install(app: Flask, settings: ServiceSettings) -> None:

@@ -29,14 +29,15 @@ logger = logging.getLogger(__name__)
 class Feed:
     """One per process, started once (`start`), running until the process ends.
 
-    *on_lost* is called when the contact to Redis is lost, before it is sought anew.
+    *on_lost* is called when the contact to Redis is lost, before it is sought anew. ``contact_at``: when
+    it last had all that is in the log, on the monotonic clock.
     """
 
     def __init__(self, log: Log, hub: Hub, on_lost: Callable[[], None] = lambda: None) -> None:
         self._log = log
         self._hub = hub
         self._on_lost = on_lost
-        self._contact_at = time.monotonic()
+        self.contact_at = time.monotonic()
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self.degraded: str | None = "the log has not been read yet"
 
@@ -123,11 +124,11 @@ class Feed:
             logger.warning("no events until the log is back: %s", reason)
             self._on_lost()
         self.degraded = reason
-        if time.monotonic() - self._contact_at > TELL_AFTER_S:
+        if time.monotonic() - self.contact_at > TELL_AFTER_S:
             self._hub.tell(degraded=True)
 
     def _recover(self) -> None:
-        self._contact_at = time.monotonic()
+        self.contact_at = time.monotonic()
         if self.degraded is None:
             return
         logger.info("following the log")

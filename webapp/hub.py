@@ -21,6 +21,7 @@ from tidings.log import Mark
 from tidings.topics import Filter
 from webapp import frames
 from webapp.connection import Connection
+from webapp.counts import Counts, said_at_s
 from webapp.pace import in_strides
 from webapp.page import Page
 from webapp.parked import ParkedSubscriber
@@ -42,21 +43,31 @@ class Hub:
 
     def __init__(self, ring_events: int, heartbeat_s: float, lifetime_s: float = math.inf) -> None:
         self.ring = Ring(ring_events)
+        self.counts = Counts()
         self.lifetime_s = lifetime_s
         self._token = ""
         self._finished: Cursor | None = None
         self._registry = Registry()
         self._parking = Parking(
-            self.ring, heartbeat_s, lifetime_s, position=lambda: self._finished, on_gone=self.leave
+            self.ring,
+            heartbeat_s,
+            lifetime_s,
+            position=lambda: self._finished,
+            on_gone=self.leave,
+            counts=self.counts,
         )
         self._ready = Event()
         self.max_streams = sys.maxsize
         self.draining = False
         self.degraded = False
-        self.closed: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._registry)
+
+    @property
+    def closed(self) -> Counter[str]:
+        """How many streams have ended, by their reasons."""
+        return self.counts.ended
 
     @property
     def parked(self) -> int:
@@ -123,9 +134,12 @@ class Hub:
             if entry.type == ERA:
                 self._token = ""  # until `follow`: nothing that opened in the era before may join
                 self._close_those_ahead()
+            else:
+                self.counts.read += 1
             self.ring.push(entry)
-        page = Page(self.ring, before)
+        page, said_s = Page(self.ring, before), said_at_s(entries)
         for group in in_strides(self._registry.wanting(entries)):
+            already = self.counts.live
             for subscriber in group:
                 try:
                     subscriber.deliver(page)
@@ -133,6 +147,7 @@ class Hub:
                     logger.exception("a stream failed and is ended; it takes nothing from the others")
                     subscriber.close(CloseReason.GONE)
                     self.leave(subscriber)
+            self.counts.written(self.counts.live - already, said_s)
         # Only now may a heartbeat claim them (PARKING.md, 2: 1,927 heartbeats claimed too early).
         self._finished = entries[-1].cursor
 

@@ -38,7 +38,10 @@ def monotonic_s() -> float:
 
 
 class Leases:
-    """One per process, started once (`start`), running until the process ends."""
+    """One per process, started once (`start`), running until the process ends.
+
+    ``running``: how many operations somebody works on, as of the last look.
+    """
 
     def __init__(self, log: Log, lease_s: float, clock: Callable[[], float] = monotonic_s) -> None:
         self._log = log
@@ -48,6 +51,7 @@ class Leases:
         self._look_s = lease_s / LOOKS_PER_LEASE
         self._vigil = Vigil(lease_s, self._look_s)
         self._clock_ms: int | None = None
+        self.running = 0
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
     def start(self) -> None:
@@ -74,6 +78,7 @@ class Leases:
         """
         asked_at = self._clock()
         watch = self._log.watch(self._clock_ms, round(self._lease_s * 1000))
+        self.running = watch.running
         silent = set(self._silent(watch, asked_at))
         self._clock_ms = watch.watched_ms if CLOCK in silent else None
         # No longer than a look may take, or what else is watched loses its count; the rest is silent still.

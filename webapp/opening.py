@@ -16,6 +16,7 @@ from tidings.log import Log, Mark, OperationState
 from tidings.replay import History, Opening, Reset, from_the_beginning, resume, start_over
 from tidings.topics import Filter
 from webapp import frames
+from webapp.counts import Counts
 from webapp.ring import Ring
 
 CHUNK_BYTES = 16_384
@@ -104,10 +105,11 @@ def open_stream(log: Log, ring: Ring, feed: Mark, wanted: Filter, past: Past) ->
 
 
 def opening_frames(
-    opening: Opening, wanted: Filter, past: Past, *, degraded: bool = False
+    opening: Opening, wanted: Filter, past: Past, *, degraded: bool = False, counts: Counts | None = None
 ) -> Iterator[bytes]:
     """Write an opening: retry, reset, states, entries, and a heartbeat that sets the cursor.
 
+    Its entries are counted in *counts* as they are written.
     Raises: LogUnavailable, HistoryChanged while further pages are read.
     """
     first = frames.retry()
@@ -115,13 +117,24 @@ def opening_frames(
         first += frames.reset(opening.reset, past.requested)
     yield first
     yield from _written(opening.states, lambda: _state_chunks(opening.states, wanted))
-    yield from _written(opening.entries, lambda: entry_chunks(opening.entries))
+    counts = counts or Counts()
+    if isinstance(opening.entries, _Kept):
+        counts.replayed += len(opening.entries)
+        yield from _written(opening.entries, lambda: entry_chunks(opening.entries))
+    else:
+        yield from entry_chunks(_counted(opening.entries, counts))
     yield frames.heartbeat(opening.position, degraded=degraded)
 
 
 def entry_chunks(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Write *entries* as they come, some at a time."""
     return _chunks(frames.entry_frame(entry) for entry in entries)
+
+
+def _counted(entries: Iterable[Entry], counts: Counts) -> Iterator[Entry]:
+    for entry in entries:
+        counts.replayed += 1
+        yield entry
 
 
 def _written(source: Iterable[Any], write: Callable[[], Iterator[bytes]]) -> Iterable[bytes]:

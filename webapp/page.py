@@ -14,15 +14,16 @@ from webapp.ring import Ring
 class Payload:
     """Bytes ready to be written, and what their writing means to a stream.
 
-    ``shown`` are the entries that *data* is made of, ``last`` is the place of the last of them;
+    ``shown`` are the entries that *data* is made of, ``count`` of them; ``last`` is the place of the last;
     ``found`` also has those filtered out, ``ends`` tells whether an operation's end is among them.
     """
 
-    __slots__ = ("data", "ends", "found", "last", "shown")
+    __slots__ = ("count", "data", "ends", "found", "last", "shown")
 
     def __init__(self, found: list[Entry], wanted: Filter, *, chunked: bool) -> None:
         self.found = found
         self.shown = [entry for entry in found if entry.is_for(wanted)]
+        self.count = len(self.shown)
         self.data = frames.join(self.shown, chunked=chunked)
         self.last = self.shown[-1].cursor if self.shown else None
         self.ends = any(entry.ends_operation for entry in found)

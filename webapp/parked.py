@@ -16,7 +16,7 @@ from tidings.entry import Entry
 from tidings.topics import Filter
 from webapp import frames
 from webapp.page import Page
-from webapp.subscriber import CloseReason, Subscriber
+from webapp.subscriber import CloseReason, Subscriber, share
 
 if TYPE_CHECKING:
     from webapp.parking import Parking
@@ -86,6 +86,7 @@ class ParkedSubscriber(Subscriber):
             if written == len(payload.data):
                 self.heard_at = self.parking.tick
                 self.position = payload.last
+                self.parking.counts.live += payload.count
             elif written >= 0:
                 self.position = max(self.position, page.before)
                 self._keep_rest(payload.data, written, payload.shown)
@@ -102,7 +103,8 @@ class ParkedSubscriber(Subscriber):
             return
         while self.fd >= 0:
             behind = self.position
-            waiting = self.take(self.parking.ring)
+            matching = self.matching(self.parking.ring)
+            waiting = share(matching)
             if self.fd < 0 or self.leaving:
                 return
             if not waiting:
@@ -110,10 +112,13 @@ class ParkedSubscriber(Subscriber):
                 return
             head, self.position = self.position, behind
             entries = _first(waiting, REFILL_BYTES)
-            if not self._send(frames.join(entries, chunked=self.chunked), entries):
-                return
-            if len(entries) == len(waiting):
+            is_sent = self._send(frames.join(entries, chunked=self.chunked), entries)
+            if is_sent and len(entries) == len(waiting):
                 self.position = head
+            if len(waiting) < len(matching):
+                self._count_conflated(matching, waiting)
+            if not is_sent:
+                return
 
     def beat(self, position: Cursor) -> None:
         """Write a heartbeat: everything up to *position* that matches has been written."""
@@ -164,6 +169,7 @@ class ParkedSubscriber(Subscriber):
             self.heard_at = self.parking.tick
             if entries:
                 self.position = entries[-1].cursor
+                self.parking.counts.live += len(entries)
             return True
         if written >= 0:
             self._keep_rest(data, written, entries)
@@ -194,10 +200,16 @@ class ParkedSubscriber(Subscriber):
                 break
             end += len(bytes_of(entry))
             position = entry.cursor
+            self.parking.counts.live += 1
             if end > written:
                 self.tail = data[written:end]
                 break
         self.position = position
+
+    def _count_conflated(self, matching: Sequence[Entry], waiting: Sequence[Entry]) -> None:
+        """Count what lies behind us of *matching* and not of *waiting*: the rest is looked at again."""
+        passed = [sum(entry.cursor <= self.position for entry in entries) for entries in (matching, waiting)]
+        self.parking.counts.conflated += passed[0] - passed[1]
 
     def _stand_still(self) -> None:
         self.parking.stop_chasing(self)

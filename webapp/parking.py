@@ -18,6 +18,7 @@ import gevent
 from gevent import monkey
 
 from tidings.cursor import Cursor
+from webapp.counts import Counts
 from webapp.pace import in_strides
 from webapp.parked import ParkedSubscriber
 from webapp.ring import Ring
@@ -50,8 +51,10 @@ class Parking:
         *,
         position: Callable[[], Cursor | None],
         on_gone: Callable[[ParkedSubscriber], None],
+        counts: Counts | None = None,
     ) -> None:
         self.ring = ring
+        self.counts = counts or Counts()
         self.tick = 0
         self.degraded = False  # what heartbeats say
         self._tick_s = heartbeat_s / SLOTS

@@ -98,6 +98,7 @@ def receive(body: Body, chunk: Chunk, told: Uploading, checksum: Checksum | None
         in_thread(partial(chunk.expect_checksum, checksum.algorithm))
     for piece in body.pieces():
         _write(chunk, piece)
+        told.count(len(piece))
         if body.is_measured:  # else it may turn out too long, and be dropped
             told.progress(chunk.durable)
     if checksum is None:

@@ -21,6 +21,7 @@ from webapp.feed import Feed
 from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
 from webapp.leases import Leases
+from webapp.measuring import Measuring
 from webapp.opening import Openings
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
@@ -50,6 +51,7 @@ class Service:
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.incoming = Incoming(settings.uploads, settings.log.namespace)
         self.housekeeping = Housekeeping(self)
+        self.measuring = Measuring(self)
         self.redis_warnings: tuple[str, ...] = ()
         self._adviser: gevent.Greenlet[[], None] | None = None
         self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
@@ -68,6 +70,7 @@ class Service:
         self.feed.start()
         self.leases.start()
         self.housekeeping.start()
+        self.measuring.start()
         if self._adviser is None:
             self._adviser = gevent.spawn(self._take_advice)
 

@@ -28,6 +28,7 @@ class ServiceSettings:
     port: Port = env("PORT", 8000)
     web_concurrency: AtLeastOne = env("WEB_CONCURRENCY", 2)
     auth: Literal["required", "open"] = env("TIDINGS_AUTH", "required")
+    metrics_token: str = env("TIDINGS_METRICS_TOKEN", "")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
     lifetime_s: Positive = env("TIDINGS_STREAM_LIFETIME_S", 3_600.0)
     max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)

@@ -17,7 +17,7 @@ from webapp import frames
 from webapp.connection import Connection
 from webapp.hub import Hub
 from webapp.opening import CHUNK_BYTES, Past, entry_chunks, opening_frames
-from webapp.subscriber import CloseReason, draw_lifetime
+from webapp.subscriber import CloseReason, draw_lifetime, share
 from webapp.waiting import WaitingSubscriber
 
 logger = logging.getLogger(__name__)
@@ -49,17 +49,9 @@ def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
     connection = plan.connect() if plan.connect else None
     parks = connection is not None and connection.can_be_taken and not plan.over
     keeps = CHUNK_BYTES if parks and plan.opening.at_hand else 0
-    unsent = bytearray()
-    try:
-        for piece in opening_frames(plan.opening, plan.wanted, plan.past, degraded=hub.degraded):
-            unsent += piece
-            if len(unsent) > keeps:
-                yield bytes(unsent)
-                unsent.clear()
-    except (HistoryChanged, LogUnavailable) as error:
-        logger.info("a stream ended in its opening: %s", error)
-        return
-    if plan.over:
+    _count(hub, plan, parks=parks)
+    unsent = yield from _opened(hub, plan, keeps)
+    if unsent is None:
         return
     if parks and connection is not None:
         # A short opening is still unsent: it leaves with the head of the response in one write, and
@@ -70,7 +62,7 @@ def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
             plan.opening.position,
             plan.opened_at,
             until_end=plan.until_end,
-            unsent=bytes(unsent),
+            unsent=unsent,
         )
         return
     subscriber = WaitingSubscriber(plan.wanted, plan.opening.position, until_end=plan.until_end)
@@ -79,6 +71,37 @@ def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
         yield from _live_frames(hub, subscriber, plan.heartbeat_s)
     finally:
         hub.leave(subscriber)
+
+
+def _count(hub: Hub, plan: Plan, *, parks: bool) -> None:
+    counts, reset = hub.counts, plan.opening.reset
+    counts.opened["parked" if parks else "generator"] += 1
+    if reset is not None:
+        counts.resets[reset] += 1
+    elif plan.past.cursor is not None:
+        counts.replays += 1
+
+
+def _opened(hub: Hub, plan: Plan, keeps: int) -> Generator[bytes, None, bytes | None]:
+    """Yield the opening but for its last bytes, at most *keeps*; return those, or None if it was all."""
+    unsent = bytearray()
+    ended: CloseReason | None = CloseReason.GONE
+    try:
+        for piece in opening_frames(
+            plan.opening, plan.wanted, plan.past, degraded=hub.degraded, counts=hub.counts
+        ):
+            unsent += piece
+            if len(unsent) > keeps:
+                yield bytes(unsent)
+                unsent.clear()
+        ended = CloseReason.FINISHED if plan.over else None
+    except (HistoryChanged, LogUnavailable) as error:
+        logger.info("a stream ended in its opening: %s", error)
+        ended = CloseReason.HISTORY if isinstance(error, HistoryChanged) else CloseReason.UNAVAILABLE
+    finally:
+        if ended is not None:
+            hub.closed[ended] += 1
+    return None if ended else bytes(unsent)
 
 
 def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) -> Iterator[bytes]:
@@ -90,9 +113,12 @@ def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) ->
         if now >= ends_at:
             subscriber.close(CloseReason.LIFETIME)
             break
-        entries = subscriber.take(hub.ring)
+        matching = subscriber.matching(hub.ring)
+        entries = share(matching)
         rest_s = silent_since + heartbeat_s - now
         if entries:
+            hub.counts.live += len(entries)
+            hub.counts.conflated += len(matching) - len(entries)
             yield from entry_chunks(iter(entries))
             silent_since = time.monotonic()
         elif subscriber.closed is not None:

@@ -37,6 +37,8 @@ class CloseReason(StrEnum):
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
     OVERLOADED = "overloaded"
+    UNAVAILABLE = "unavailable"
+    """Redis went away while its opening was read."""
     GONE = "gone"
 
 
@@ -84,6 +86,10 @@ class Subscriber:
         Too much for one reader's share: of each operation's progress only the newest. Closes
         the subscriber if it fell behind the ring, or if its operation's end is among what came.
         """
+        return share(self.matching(ring))
+
+    def matching(self, ring: Ring) -> list[Entry]:
+        """Take all that has come since the last time (see `take`), however much it is."""
         if not ring.reaches(self.position):
             self.close(CloseReason.LAGGED)
             return []
@@ -92,8 +98,7 @@ class Subscriber:
             self.position = max(self.position, ring.head)
         if self.sees_its_end(found):
             self.close(CloseReason.FINISHED)
-        entries = [entry for entry in found if entry.is_for(self.wanted)]
-        return conflate(entries) if sum(len(entry.data) for entry in entries) > MAX_WAITING_BYTES else entries
+        return [entry for entry in found if entry.is_for(self.wanted)]
 
     def sees_its_end(self, entries: Iterable[Entry]) -> bool:
         """Tell whether this is one operation's stream, and its terminal event is among *entries*."""
@@ -101,6 +106,11 @@ class Subscriber:
 
     def _is_about(self, entry: Entry) -> bool:
         return self.wanted.topics[0] == f"operations:{entry.operation_id}"
+
+
+def share(entries: list[Entry]) -> list[Entry]:
+    """Give of *entries* what one reader may have waiting."""
+    return conflate(entries) if sum(len(entry.data) for entry in entries) > MAX_WAITING_BYTES else entries
 
 
 def conflate(entries: list[Entry]) -> list[Entry]:

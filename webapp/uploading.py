@@ -55,6 +55,10 @@ class Uploading:
             [Record.of(self._descriptor, Status, condition=ANY, status=UPLOADING, details=said)]
         )
 
+    def count(self, size_bytes: int) -> None:
+        """Count what was written to the disk."""
+        self._here.hub.counts.uploaded_bytes += size_bytes
+
     def progress(self, durable: int) -> None:
         """Say how many bytes are on disk for good, as often as reports are sent."""
         if durable == self._told:

@@ -1,0 +1,126 @@
+"""The numbers of two web processes, held against what browsers counted, before and after one is killed."""
+
+import os
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from dev.redis_server import RedisServer
+from tests.http_stream import HttpStream
+from tests.stack import READ_S, Stack, logged
+from tests.waiting import wait_until
+
+STREAMS: Final = 30
+EVENTS: Final = 60
+WRITTEN: Final = "tidings_events_written_total"
+
+
+@pytest.fixture(scope="module")
+def two(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A service of two web processes, with a namespace of its own."""
+    folder = tmp_path_factory.mktemp("metrics")
+    with Stack(redis_server.url, folder, worker=False, web=2, TIDINGS_NAMESPACE=folder.name) as stack:
+        yield stack
+
+
+def scrape(stack: Stack) -> dict[str, float]:
+    """Ask one web process, whichever takes the connection: name and label's value → number."""
+    with urlopen(f"{stack.url}/metrics", timeout=READ_S) as reply:
+        text = reply.read().decode()
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+@contextmanager
+def only(stack: Stack, pid: int) -> Iterator[None]:
+    """Have one web process take all connections: the other stands still meanwhile."""
+    others = [other for other in stack.web_pids() if other != pid]
+    for other in others:
+        os.kill(other, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for other in others:
+            os.kill(other, signal.SIGCONT)
+
+
+def agree(stack: Stack, expected: Mapping[str, float]) -> None:
+    """Wait until each of the processes tells what is *expected*."""
+    for pid in stack.web_pids():
+        found: dict[str, float] = {}
+
+        def agrees(pid: int = pid, found: dict[str, float] = found) -> bool:
+            with only(stack, pid):
+                found |= scrape(stack)
+            return expected.items() <= found.items()
+
+        try:
+            wait_until(agrees, timeout_s=READ_S)
+        except AssertionError:
+            assert {name: found.get(name) for name in expected} == expected
+
+
+def test_metrics_agree_with_what_browsers_counted_also_after_a_process_was_killed(two: Stack) -> None:
+    """Every stream and every event, live or replayed, once: in both processes, and when one is dead."""
+    with ExitStack() as streams:
+        browsers = []
+        for pid in two.web_pids():
+            with only(two, pid):
+                for _ in range(STREAMS // 2):
+                    browser = streams.enter_context(two.stream("/api/events/stream"))
+                    browser.read_until(lambda message: message.type == "heartbeat", timeout_s=READ_S)
+                    browsers.append(browser)
+        operation = two.operation()  # it says that it runs
+        for step in range(1, EVENTS):
+            operation.status(f"step {step}")
+        two.flush()
+        for browser in browsers:
+            _read_to(browser, f"step {EVENTS - 1}")
+        counted = sum(len(logged(browser.messages)) for browser in browsers)
+        assert counted == STREAMS * EVENTS
+        everything = {
+            "tidings_streams_opened_total parked": STREAMS,
+            "tidings_streams_open parked": STREAMS,
+            "tidings_events_read_total": 2 * EVENTS,
+            f"{WRITTEN} live": counted,
+            f"{WRITTEN} replay": 0,
+            "tidings_report_to_write_seconds_count": counted,
+            "tidings_redis_up": 1,
+            "tidings_operations_running": 1,
+            "tidings_web_processes": 2,
+        }
+        agree(two, everything)
+        victim = two.web_pids()[0]
+        os.kill(victim, signal.SIGKILL)
+        wait_until(lambda: victim not in two.web_pids() and len(two.web_pids()) == 2, timeout_s=READ_S)
+        # Those of the dead are open no more, and nobody said why: what they had written stays.
+        agree(two, everything | {"tidings_streams_open parked": STREAMS // 2})
+    agree(two, {"tidings_streams_open parked": 0, "tidings_streams_ended_total gone": STREAMS // 2})
+    with two.stream(
+        "/api/events/stream", last_event_id=logged(browsers[0].messages)[19].last_event_id
+    ) as again:
+        again.read_until(lambda message: message.type == "heartbeat", timeout_s=READ_S)
+        replayed = len(again.messages) - 1
+        agree(
+            two,
+            {
+                "tidings_replays_total": 1,
+                "tidings_streams_opened_total parked": STREAMS + 1,
+                f"{WRITTEN} replay": replayed,
+                f"{WRITTEN} live": counted,
+            },
+        )
+    assert replayed == EVENTS - 20
+    operation.complete()
+
+
+def _read_to(browser: HttpStream, status: str) -> None:
+    browser.read_until(lambda message: f'"status":"{status}"' in message.data, timeout_s=READ_S)
