@@ -11,6 +11,7 @@ import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 from tidings.errors import SettingsError  # noqa: E402
+from webapp.log_lines import ACCESS_FORMAT  # noqa: E402
 from webapp.settings import ServiceSettings  # noqa: E402
 from webapp.slots import assign_slot, leave_slot, make_slots  # noqa: E402
 
@@ -30,7 +31,11 @@ worker_connections = 2000
 backlog = 4096
 graceful_timeout = 20  # below the 25 s that dev/procfile.py and the 30 s that Heroku-like hosts wait
 control_socket_disable = True  # it can shut the server down and is written under $HOME (PITFALLS G11)
-accesslog = None
+logger_class = (
+    "webapp.log_lines.JsonWebLogger" if _settings.log.log_format == "json" else "webapp.log_lines.WebLogger"
+)
+accesslog = None  # with one, streams take the long way (webapp.worker)
+access_log_format = ACCESS_FORMAT
 
 
 def on_starting(server: Any) -> None:

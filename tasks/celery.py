@@ -1,13 +1,15 @@
 """The Celery app: where the worker's settings come together."""
 
+import logging
 import os
 from typing import Final
 
-from celery import Celery
+from celery import Celery, signals
 
 import tidings.celery
 from tasks.catalog import QUEUE
 from tasks.settings import TaskSettings
+from tidings.json_log import speak_json
 from tidings.settings import Settings
 
 _settings: Final = Settings.from_env(os.environ)
@@ -31,3 +33,12 @@ app.conf.update(
     worker_hijack_root_logger=False,
 )
 tidings.celery.install(app, _settings)
+
+
+def _speak_json(logger: logging.Logger, **_said: object) -> None:
+    speak_json(logger.handlers)
+
+
+if _settings.log_format == "json":
+    for signal in (signals.after_setup_logger, signals.after_setup_task_logger):
+        signal.connect(_speak_json, weak=False)

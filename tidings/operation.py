@@ -492,7 +492,10 @@ class Operation:
 
     def _say_too_late(self, what: str) -> None:
         if is_first(what, "after the end"):
-            logger.warning("%s of operation %s was said after its end and dropped", what, self.id)
+            logger.warning(
+                "%s of operation %s was said after its end and dropped",
+                what, self.id, extra={"operation_id": self.id},
+            )  # fmt: skip
 
 
 def new_id() -> str:

@@ -183,6 +183,7 @@ class Reporter:
                 len(self._buffer),
                 record.event_type,
                 record.descriptor.id,
+                extra={"operation_id": record.descriptor.id},
             )
 
     def _wake(self) -> None:
@@ -280,7 +281,10 @@ class Reporter:
         rest = batch[dealt:]
         temporary = failed and last.message.startswith(_TEMPORARY)
         if failed and not temporary:
-            logger.error("dropped a %s of %s: %s", rest[0].event_type, rest[0].descriptor.id, last.message)
+            logger.error(
+                "dropped a %s of %s: %s", rest[0].event_type, rest[0].descriptor.id, last.message,
+                extra={"operation_id": rest[0].descriptor.id},
+            )  # fmt: skip
             rest = rest[1:]
         if temporary:
             self._stay_away(f"Redis takes no writes: {last.message}")
@@ -300,7 +304,10 @@ class Reporter:
         if outcome.code == "unknown" and record.condition == OWN:
             return True
         if outcome.code not in {"stored", "dup"} and record.condition != NEW:
-            logger.info("%s of %s not taken: %s", record.event_type, record.descriptor.id, outcome.code)
+            logger.info(
+                "%s of %s not taken: %s", record.event_type, record.descriptor.id, outcome.code,
+                extra={"operation_id": record.descriptor.id},
+            )  # fmt: skip
         return False
 
 

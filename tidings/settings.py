@@ -7,7 +7,7 @@ Each variable is described for operators in docs/operations.md.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Annotated, Any, Self, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, Self, TypeVar, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -75,6 +75,7 @@ class Settings:
     stalled_s: SecondsOrNever = env("TIDINGS_STALLED_S", 300.0)
     storage: str = env("TIDINGS_STORAGE", "var/storage")
     max_result_bytes: AtLeastOne = env("TIDINGS_MAX_RESULT_BYTES", 100_000_000)
+    log_format: Literal["text", "json"] = env("TIDINGS_LOG_FORMAT", "text")
     strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
 
     @classmethod

@@ -114,9 +114,10 @@ class Leases:
         records = [record for run in runs for record in self._lost(run, seen)]
         codes = [outcome.code for outcome in self._writer.append_all(records)]
         if "stored" in codes:
+            lost_ids = [run.descriptor.id for run in runs]
             logger.warning(
                 "lost: nothing was heard of reporter %s for %g s, nor of its operations %s",
-                reporter, self._lease_s, " ".join(run.descriptor.id for run in runs),
+                reporter, self._lease_s, " ".join(lost_ids), extra={"operation_ids": lost_ids},
             )  # fmt: skip
         return "error" not in codes and ("stored" in codes or "over" in codes)
 

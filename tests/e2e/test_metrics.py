@@ -1,5 +1,6 @@
 """The numbers of two web processes, held against what browsers counted, before and after one is killed."""
 
+import json
 import os
 import signal
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,14 @@ WRITTEN: Final = "tidings_events_written_total"
 def two(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service of two web processes, with a namespace of its own."""
     folder = tmp_path_factory.mktemp("metrics")
-    with Stack(redis_server.url, folder, worker=False, web=2, TIDINGS_NAMESPACE=folder.name) as stack:
+    with Stack(
+        redis_server.url,
+        folder,
+        worker=False,
+        web=2,
+        TIDINGS_NAMESPACE=folder.name,
+        TIDINGS_LOG_FORMAT="json",
+    ) as stack:
         yield stack
 
 
@@ -120,6 +128,13 @@ def test_metrics_agree_with_what_browsers_counted_also_after_a_process_was_kille
         )
     assert replayed == EVENTS - 20
     operation.complete()
+
+
+def test_each_line_of_the_log_is_json_that_says_when_and_who(two: Stack) -> None:
+    """A web process with `TIDINGS_LOG_FORMAT=json` says nothing else: gunicorn's lines, and the service's."""
+    said = [json.loads(line) for line in two.output("web").splitlines()]
+    assert {"gunicorn.error", "webapp.feed"} <= {line["logger"] for line in said}
+    assert all(line.keys() >= {"time", "level", "logger", "process", "message"} for line in said)
 
 
 def _read_to(browser: HttpStream, status: str) -> None:

@@ -41,7 +41,10 @@ class Bars:
         try:
             operation.progress(current, total, message or None)
         except InvalidValue as error:
-            logger.warning("a bar of operation %s was not shown: %s", operation.id, error)
+            logger.warning(
+                "a bar of operation %s was not shown: %s",
+                operation.id, error, extra={"operation_id": operation.id},
+            )  # fmt: skip
 
     def close(self, bar: object) -> None:
         """Let the next bar of the operation speak for it."""
