@@ -1,5 +1,6 @@
 """What the web processes' numbers are together, as an independent reader of Prometheus' format takes them."""
 
+import json
 import re
 import time
 from pathlib import Path
@@ -24,6 +25,12 @@ from webapp.subscriber import CloseReason
 from webapp.views.metrics import may_scrape
 
 DOCUMENT = (Path(__file__).parent.parent.parent / "docs/metrics.md").read_text(encoding="utf-8")
+BOARD = json.loads((Path(__file__).parent.parent.parent / "docs/grafana.json").read_text(encoding="utf-8"))
+SERIES = {
+    metric.name + part: metric
+    for metric in METRICS
+    for part in (("_bucket", "_sum", "_count") if metric.type == "histogram" else ("",))
+}
 
 
 class Master:
@@ -115,6 +122,20 @@ def test_the_document_has_each_metric_as_it_is_and_no_other() -> None:
         )
         for metric in METRICS
     ]
+
+
+def test_the_board_asks_for_all_metrics_and_for_nothing_else() -> None:
+    """Each query of docs/grafana.json names series and labels that there are, and each metric is shown."""
+    asked = set()
+    for panel in BOARD["panels"]:
+        for query in (target["expr"] for target in panel["targets"]):
+            names = set(re.findall(r"tidings_\w+", query))
+            assert names
+            assert names <= SERIES.keys(), query
+            known = {"instance"} | {SERIES[name].label for name in names}
+            assert set(re.findall(r"by \((\w+)\)", query)) <= known, query
+            asked |= {SERIES[name].name for name in names}
+    assert asked == {metric.name for metric in METRICS}
 
 
 def test_a_row_has_room_for_all_numbers() -> None:
