@@ -162,7 +162,7 @@ class UploadParams(Struct, frozen=True):
     sha256: Annotated[
         str,
         Meta(
-            pattern=r"^[0-9A-Fa-f]{64}$(?!\n)",
+            pattern=r"^([0-9A-Fa-f]{64})?$(?!\n)",
             description="What the file must be, in hex. Verified when it is there.",
         ),
     ] = ""

@@ -7,7 +7,18 @@ from flask import Flask, Response
 from webapp import auth, errors
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
-from webapp.views import client, events, health, kinds, metrics, operations, pages, results, uploads
+from webapp.views import (
+    client,
+    descriptions,
+    events,
+    health,
+    kinds,
+    metrics,
+    operations,
+    pages,
+    results,
+    uploads,
+)
 
 SECURITY_HEADERS: Final = {
     # Everything that the page needs comes from here, and no script stands in a document.
@@ -27,7 +38,7 @@ def create_app(settings: ServiceSettings) -> Flask:
     auth.install(app, settings)
     errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)
-    for view in (events, operations, results, uploads, kinds, health, metrics, pages, client):
+    for view in (events, operations, results, uploads, kinds, health, metrics, descriptions, pages, client):
         app.register_blueprint(view.blueprint)
     return app
 

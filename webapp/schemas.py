@@ -1,0 +1,149 @@
+"""The types of what the API answers, for those who describe it: `webapp.openapi`, `webapp.asyncapi`.
+
+Beside the flow: nothing is made of them; the views make what they answer, and a test holds it against them.
+"""
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from tidings.descriptor import Descriptor
+from tidings.events import Identifier, Seconds, Timestamp
+from tidings.replay import Reset
+
+EventId = Annotated[str, Meta(pattern=r"^evt_[1-9][0-9]{0,15}-(0|[1-9][0-9]{0,14})$(?!\n)")]
+Path = Annotated[str, Meta(pattern="^/api/")]
+
+
+class Shape(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What all answers share: camelCase names."""
+
+
+class OperationDocument(Descriptor, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """An operation: what it is, how it stands, and its latest event of each type."""
+
+    status: str
+    attempt: Annotated[int, Meta(ge=0)]
+    created_at: Timestamp
+    updated_at: Timestamp
+    last_event_id: EventId
+    events_url: Path
+    events: dict[str, dict[str, Any]]
+    started_at: Timestamp | UnsetType = UNSET
+    waited_seconds: Seconds | UnsetType = UNSET
+    duration_seconds: Seconds | UnsetType = UNSET
+
+
+class OperationList(Shape, frozen=True, kw_only=True):
+    """Operations, newest first, and the cursor to open a stream from without a hole."""
+
+    operations: list[OperationDocument]
+    last_event_id: EventId
+
+
+class OneOperation(Shape, frozen=True, kw_only=True):
+    """One operation, and the cursor to open a stream from without a hole."""
+
+    operation: OperationDocument
+    last_event_id: EventId
+
+
+class EventDocument(Shape, frozen=True, kw_only=True):
+    """One event of the history; ``data`` is as on a stream (/api/asyncapi.json)."""
+
+    id: EventId
+    type: str
+    data: dict[str, Any]
+
+
+class ResetReason(Shape, frozen=True, kw_only=True):
+    """Why the history cannot be told exactly."""
+
+    reason: Reset
+
+
+class EventList(Shape, frozen=True, kw_only=True):
+    """An operation's events after a cursor; ``more``: there are further ones behind ``lastEventId``."""
+
+    events: list[EventDocument]
+    last_event_id: EventId
+    more: bool
+    reset: ResetReason | UnsetType = UNSET
+    operations: list[OperationDocument] | UnsetType = UNSET
+
+
+class Started(Shape, frozen=True, kw_only=True):
+    """An operation that was begun."""
+
+    operation_id: Identifier
+    kind: Identifier
+    status: str
+    events_url: Path
+
+
+class Asked(Shape, frozen=True, kw_only=True):
+    """An operation that is asked to be cancelled, or was."""
+
+    operation_id: Identifier
+    status: str
+    events_url: Path
+
+
+class ResultDocument(Shape, frozen=True, kw_only=True):
+    """A file that an operation left behind."""
+
+    name: str
+    url: Path
+
+
+class ResultList(Shape, frozen=True, kw_only=True):
+    """The files that an operation left behind."""
+
+    results: list[ResultDocument]
+
+
+class KindDocument(Shape, frozen=True, kw_only=True):
+    """A kind of operation that can be started; ``params`` is the JSON Schema (2020-12) of what it takes."""
+
+    kind: Identifier
+    description: str
+    start: str
+    params: dict[str, Any]
+
+
+class KindList(Shape, frozen=True, kw_only=True):
+    """The kinds of operation that can be started."""
+
+    kinds: list[KindDocument]
+
+
+class Health(Shape, frozen=True, kw_only=True):
+    """How a web process is; ``warnings``: what Redis' settings take back of what is promised."""
+
+    status: str
+    reason: str | UnsetType = UNSET
+    warnings: list[str] | UnsetType = UNSET
+
+
+class Problem(Shape, frozen=True, kw_only=True):
+    """Why something will not be done (RFC 9457). ``field`` is what is wrong, ``allowed`` what there is."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | UnsetType = UNSET
+    allowed: str | UnsetType = UNSET
+
+
+class Heartbeat(Shape, frozen=True, kw_only=True):
+    """The stream lives, and has everything up to the id. ``degraded``: what happens now comes later."""
+
+    degraded: bool | UnsetType = UNSET
+
+
+class ResetEvent(Shape, frozen=True, kw_only=True):
+    """What was asked for cannot be brought back exactly; the current state follows."""
+
+    reason: Reset
+    requested_id: str
