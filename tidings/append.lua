@@ -39,6 +39,7 @@ local REPORTER_TTL_S = 86400
 local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES, AT = 1, 2, 3, 4, 5, 6, 7 -- of what is known of an operation
 local MAX_USES_CHARS = 200 -- of an id, the latest: what is delivered again of an earlier one is nothing new
 local PAST_RUNS, PAST_TASKS, PAST_TTL_S = 50, 1000, 30 * 86400
+local FINAL_STATUSES = { 'succeeded', 'failed', 'cancelled' }
 local OWN_TOPIC_ID = #'operations:' + 1
 
 if redis.call('HGET', meta, 'tok') ~= token then return { 'era' } end
@@ -123,6 +124,20 @@ local function index(topic, id, e)
   local key = namespace .. 'i:' .. topic
   local place = tonumber(era) + n_of(id)
   redis.pcall('ZADD', key, string.format('%.0f', e.effect == 'ends' and place or place + RUNNING_FIRST), e.id)
+  indexes[key] = true
+end
+
+-- Keeps the list that people page through: what is open by its beginning, what is over by its end (docs/adr/0013).
+local function list(e, id, is_new)
+  local open, ends = namespace .. 's:open', e.effect == 'ends'
+  local key = ends and namespace .. 's:' .. e.status or open
+  local place = string.format('%.0f', tonumber(era) + n_of(id))
+  if ends then redis.pcall('ZREM', open, e.id) end
+  if ends or is_new then
+    redis.pcall('ZADD', key, place, e.id)
+  else
+    redis.pcall('ZADD', key, 'NX', place, e.id)
+  end
   indexes[key] = true
 end
 
@@ -225,6 +240,7 @@ local function keep_change(e, id, known, own_topic)
   end
   if e.status then
     index('*', id, e)
+    list(e, id, is_new)
     for i = 2, #e.topics do index(e.topics[i], id, e) end
   end
   keep_lease(e, known[RUN])
@@ -290,7 +306,10 @@ function store(e)
     redis.call('HDEL', meta, 'tok')
     return false, 'era'
   end
-  if is_again then redis.pcall('DEL', e.operation, namespace .. 'wf:' .. e.id) end
+  if is_again then
+    redis.pcall('DEL', e.operation, namespace .. 'wf:' .. e.id)
+    for _, status in ipairs(FINAL_STATUSES) do redis.pcall('ZREM', namespace .. 's:' .. status, e.id) end
+  end
   local own_topic = namespace .. 't:' .. topics[1]
   add_to_topic(own_topic, id, e)
   for i = 2, #topics do add_to_topic(namespace .. 't:' .. topics[i], id, e) end

@@ -20,12 +20,15 @@ t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   appen
                                                                                                after its end
 op:<id>       hash     about (descriptor), status, run, attempt,           append    append,   running_ttl_s;
                        redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
-                       (the run asked to, or idle); created, updated, began (of      watch,    after its end
-                       this attempt), waited, took (ms, for people); born, last,     runs
-                       end (ids); uses (of its id, the latest last); at (its place, for
-                       what goes on as it without one); ``e:<type>`` = latest JSON of that type
+                       (the run asked to, or idle); created, updated, began (of      listing,  after its end
+                       this attempt), waited, took (ms, for people); born, last,     watch,
+                       end (ids); uses (of its id, the latest last); at (its place,  runs
+                       for what goes on as it without one); ``e:<type>`` = latest JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
+s:<how>       zset     operation ids: ``s:open`` by era + n of their       append    listing   running_ttl_s,
+                       beginning, ``s:succeeded``, ``s:failed`` and                            index length
+                       ``s:cancelled`` by that of their end
 r:<reporter>  hash     n = number of its last event seen, beat             append    append,   24 h after a
                                                                                      watch     beat or what
                                                                                                is no progress
@@ -48,8 +51,8 @@ past          zset     the 1,000 tasks of which that is kept, by era + n   appen
 live          pub/sub  id of a batch's last entry: a wake-up, not data     append    feed
 ============  =======  ==================================================  ========  ========  ===============
 
-The scripts and the reasons for their order are hello.lua, append.lua, state.lua, watch.lua,
-runs.lua and LOG.md.
+The scripts and the reasons for their order are hello.lua, append.lua, state.lua, list.lua,
+watch.lua, runs.lua and LOG.md.
 """
 
 import email.parser  # noqa: F401 - redis-py needs these two at its first connection, which is made in a thread:
@@ -73,6 +76,7 @@ from tidings.cursor import Cursor
 from tidings.descriptor import Descriptor
 from tidings.entry import Entry
 from tidings.errors import InvalidValue, LogUnavailable
+from tidings.events import CANCELLED, FAILED, SUCCEEDED
 from tidings.past import Took
 from tidings.placement import Placement
 from tidings.record import ANY, ATTEMPT, BEGIN, NEW, Record
@@ -93,6 +97,9 @@ MIN_RUN_S: Final = 1.0
 _ERA_TRIES: Final = 3
 _RANDOM_BITS: Final = 20
 CANCEL: Final = "cancel"
+OPEN: Final = "open"
+LISTED: Final = (OPEN, SUCCEEDED, FAILED, CANCELLED)
+"""What the list of operations is kept by."""
 RUN_ID_CHARS: Final = 40
 """Of a server's life: its process. What follows is its replication history, which may change in it."""
 MOVED: Final = (
@@ -153,6 +160,19 @@ class OperationState:
     took_ms: int | None = None
 
 
+class Listing(NamedTuple):
+    """A part of the list of operations: the open ones by their beginning, then the others by their end.
+
+    The latest first. ``counts``: how many there are in all that are `OPEN`, or ended with each status.
+    ``states``, each with its place in the list, which falls. ``before``: where to read on, None at the end.
+    """
+
+    mark: Mark
+    counts: dict[str, int]
+    states: list[tuple[int, OperationState]]
+    before: int | None
+
+
 class Run(NamedTuple):
     """An attempt at an operation as the log last saw it; ``run`` is empty where nobody has begun one."""
 
@@ -211,6 +231,7 @@ class Log:
         self.redis: Redis = Redis(connection_pool=self._pool)
         self._append = Script(self._pool, _append_script())
         self._state = self.redis.register_script(_script("state.lua"))
+        self._list = self.redis.register_script(_script("list.lua"))
         self._watch = self.redis.register_script(_script("watch.lua"))
         self._runs = self.redis.register_script(_script("runs.lua"))
         self._hello = _script("hello.lua")
@@ -327,6 +348,28 @@ class Log:
                 states = sorted((_state_of(fields) for _, fields in raw), key=lambda state: state.last)
                 return Mark(token.decode(), Cursor.from_stream(last)), states
             self.hello()  # the log was emptied, and nobody has greeted it since
+        raise LogUnavailable("the log is emptied as fast as it is greeted")
+
+    def listing(self, wanted: Iterable[str], before: int | None, most: int) -> Listing:
+        """Read the next *most* of the operations that are `OPEN` or ended as *wanted* (`LISTED`), atomically.
+
+        *before*: of the listing that this one goes on from. Whoever follows the log from the place of the
+        first one hears of what has moved since.
+        """
+        keys = [self._meta, self._log, *(self.key(f"s:{name}") for name in LISTED)]
+        sets = [LISTED.index(name) + 1 for name in wanted]
+        for _ in range(_ERA_TRIES):
+            args = ["" if before is None else before, most, self.key("op:"), *sets]
+            with self._translated():
+                token, last, counts, further, raw = self._list(keys=keys, args=args)
+            if token and last:
+                return Listing(
+                    Mark(token.decode(), Cursor.from_stream(last)),
+                    dict(zip(LISTED, counts, strict=True)),
+                    [(int(place), _state_of(fields)) for place, fields in raw],
+                    int(further) if further else None,
+                )
+            self.hello()
         raise LogUnavailable("the log is emptied as fast as it is greeted")
 
     def operation(self, operation_id: str) -> OperationState | None:

@@ -77,6 +77,11 @@ class Filter:
         """The topics, if each is one topic by name; None if any is a wildcard or everything."""
         return None if any(topic.endswith(EVERYTHING) for topic in self.topics) else self.topics
 
+    @property
+    def names_topics(self) -> bool:
+        """Tell whether anything but everything is asked for."""
+        return self.topics[0] != EVERYTHING
+
     def wants(self, kind: str, event_type: str) -> bool:
         """Tell whether an event of this kind and type, on one of our topics, is asked for."""
         return (self.types is None or event_type in self.types) and (self.kinds is None or kind in self.kinds)

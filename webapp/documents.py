@@ -21,6 +21,7 @@ def operation_document(state: OperationState) -> dict[str, Any]:
         "createdAt": _timestamp(state.created_ms),
         "updatedAt": _timestamp(state.updated_ms),
         **_times(state),
+        "firstEventId": state.born.wire,
         "lastEventId": state.last.wire,
         "eventsUrl": events_url(state.descriptor.id),
         "events": {event_type: Raw(data) for event_type, data in state.events.items()},

@@ -4,14 +4,14 @@ Ten thousand streams that come back to one operation read Redis a few times, not
 nor do ten thousand that each come back to their own.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, TypeVar, cast
 
 from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from tidings.cursor import Cursor
-from tidings.log import Log, Mark, OperationState, TopicPage
+from tidings.log import Listing, Log, Mark, OperationState, TopicPage
 from tidings.settings import Settings
 from tidings.topics import wildcard
 
@@ -42,6 +42,11 @@ class SharedLog(Log):
         if len(topics) == 1 and _is_one_operation(topics[0]):
             return self._together(topics[0], lambda several: read(several, most))
         return self._share(("state", tuple(topics), most), lambda: read(topics, most))
+
+    def listing(self, wanted: Iterable[str], before: int | None, most: int) -> Listing:
+        """Read a part of the list of operations (see Log.listing)."""
+        read, names = super().listing, tuple(wanted)
+        return self._share(("listing", names, before, most), lambda: read(names, before, most))
 
     def page(self, topic: str, after: Cursor | None, upto: Cursor) -> TopicPage:
         """Read a page of *topic* (see Log.page)."""

@@ -123,14 +123,22 @@ def test_list_then_stream_has_no_hole(stack: Stack) -> None:
     assert not any(message.type == "reset" for message in stream.messages)
 
 
-def test_list_has_the_newest_first_as_they_are(stack: Stack) -> None:
-    """The list shows each operation's kind, status, place and latest events, the newest operation first."""
+def test_list_has_the_open_ones_first_as_they_are(stack: Stack) -> None:
+    """The list shows each operation's kind, status, place and latest events, and goes on page by page."""
     one = finished(stack, warnings=2)
     two = stack.operation(name="second")
     two.progress(1, 4, "one of four")
     stack.flush()
-    first, second = get(stack, "/operations?limit=2").body["operations"]
+    page = get(stack, "/operations?limit=1&status=open,succeeded").body
+    (first,) = page["operations"]
+    (second,) = get(stack, "/operations?limit=1&status=succeeded").body["operations"]
+    further = get(stack, f"/operations?limit=1000&status=open,succeeded&before={page['next']}").body
+    listed = [each["id"] for each in further["operations"]]
 
+    assert one.id in listed
+    assert two.id not in listed
+    assert page["counts"]["open"] >= 1
+    assert place(first["firstEventId"]) < place(page["lastEventId"])
     assert (first["id"], first["kind"], first["name"]) == (two.id, "import", "second")
     assert (first["status"], second["status"]) == ("running", "succeeded")
     assert first["events"]["progress"]["percentage"] == 25
@@ -149,6 +157,8 @@ def test_list_has_the_newest_first_as_they_are(stack: Stack) -> None:
         ("kinds={tag}&status=running", ["three"]),
         ("kinds={tag}&status=succeeded,running", ["three", "two", "one"]),
         ("kinds={tag}&status=failed", []),
+        ("kinds={tag}&status=open", ["three"]),
+        ("kinds={tag}&q={tag}-T", ["three", "two"]),
         ("topics=operations:{tag}-one", ["one"]),
         ("topics=operations:{tag}-one,operations:{tag}-three", ["three", "one"]),
         ("topics=agents:{tag}-agent", ["two"]),
@@ -181,7 +191,10 @@ def test_operation_shows_where_it_stands(stack: Stack) -> None:
 
     assert reply.status == 200
     assert reply.headers["cache-control"] == "no-store"
-    assert reply.body["operation"] == get(stack, "/operations?limit=1").body["operations"][0]
+    assert (
+        reply.body["operation"]
+        == get(stack, f"/operations?topics=operations:{operation.id}").body["operations"][0]
+    )
     assert place(reply.body["lastEventId"]) >= place(reply.body["operation"]["lastEventId"])
 
 

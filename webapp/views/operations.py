@@ -21,7 +21,8 @@ from webapp.auth import asker
 from webapp.cancelling import cancel, cancel_leaves
 from webapp.documents import event_document, events_url, operation_document
 from webapp.errors import Conflict, NotFound
-from webapp.query import read_cursor, read_filter, read_limit, read_words
+from webapp.listing import Wanted, read_before, read_page, read_wanted
+from webapp.query import read_cursor, read_filter, read_limit
 from webapp.service import service
 
 DEFAULT_LIMIT: Final = 100
@@ -48,24 +49,37 @@ class CancelRequest(Struct, forbid_unknown_fields=True):
 
 @blueprint.get("")
 def list_operations() -> Response:
-    """List operations, newest first, with the cursor to open a stream from without a hole.
+    """List operations, the open ones first, with the cursor to open a stream from without a hole.
 
-    Narrowed by ``status`` and by a stream's ``topics`` and ``kinds``.
+    Narrowed by ``status``, ``kinds`` and ``q``; with what is ``next`` the list goes on. On a stream's
+    ``topics`` it lists at most `MAX_STATES`, without a next page.
     """
     here = service()
-    wanted = read_filter(request.args, (), here.settings.max_topics)
-    statuses = read_words(request.args, "status")
+    on = read_filter(request.args, (), here.settings.max_topics)
+    wanted, before = read_wanted(request.args), read_before(request.args)
     limit = read_limit(request.args, DEFAULT_LIMIT)
-    narrowed = bool(statuses or wanted.kinds or not wanted.named)
-    mark, states = here.log.state(wanted.topics, MAX_STATES if narrowed else limit)
-    shown = [
-        operation_document(state)
-        for state in sorted(states, key=lambda state: state.born, reverse=True)
-        if (not statuses or state.status in statuses)
-        and (not wanted.kinds or state.descriptor.kind in wanted.kinds)
-        and wanted.covers(state.descriptor.topics)
-    ]
-    return _json({"operations": shown[:limit], "lastEventId": mark.position.wire})
+    if on.names_topics:
+        return _json(_on_topics(on, wanted, limit))
+    page = read_page(here.log, wanted, before, limit)
+    body: dict[str, Any] = {
+        "operations": [operation_document(state) for state in page.states],
+        "counts": page.counts,
+        "lastEventId": page.mark.position.wire,
+    }
+    if page.before is not None:
+        body["next"] = str(page.before)
+    return _json(body)
+
+
+def _on_topics(on: Filter, wanted: Wanted, limit: int) -> dict[str, Any]:
+    """Give the operations on topics, the open ones first, with the cursor."""
+    mark, states = service().log.state(on.topics, MAX_STATES)
+    shown = [state for state in states if wanted.has(state) and on.covers(state.descriptor.topics)]
+    shown.sort(key=lambda state: (state.end is None, state.end or state.born), reverse=True)
+    return {
+        "operations": [operation_document(state) for state in shown[:limit]],
+        "lastEventId": mark.position.wire,
+    }
 
 
 @blueprint.get("/<operation_id>")
