@@ -26,6 +26,7 @@ local function last_id()
   for i = 1, #info, 2 do
     if info[i] == 'last-generated-id' then return info[i + 1] end
   end
+  return false -- nil would end the answer
 end
 
 local function is_kept(key, rank)

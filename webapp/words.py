@@ -11,6 +11,7 @@ _SIZES: Final = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "KB"))
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _BYTES: Final = "upload"
 """The kind whose progress is in bytes."""
+SHORT_ID_CHARS: Final = 12
 _FEW: Final = 10
 """Below this a number has one digit behind its point, if that is not 0."""
 
@@ -33,6 +34,12 @@ def pace(progress: Mapping[str, Any], kind: str) -> str:
     rate = progress.get("rate") or 0
     parts = (f"{amount(rate, kind)} a second" if rate else "", time_left(progress))
     return " · ".join(part for part in parts if part)
+
+
+def briefly(progress: Mapping[str, Any], kind: str) -> str:
+    """Say how long it will take, without the interval; or how fast it goes, where that is all that is known."""
+    rest = {name: progress[name] for name in ("etaSeconds",) if name in progress}
+    return time_left(rest) or pace({"rate": progress.get("rate")}, kind)
 
 
 def time_left(progress: Mapping[str, Any]) -> str:
@@ -66,6 +73,11 @@ def age(seconds: float) -> str:
     if seconds < 5:  # noqa: PLR2004 - nobody counts these
         return "just now"
     return f"{_of(*_spoken(seconds))} ago"
+
+
+def short(operation_id: str) -> str:
+    """Say an id so that it fits a row: what one compares at a glance, not what one copies."""
+    return operation_id if len(operation_id) <= SHORT_ID_CHARS else f"{operation_id[: SHORT_ID_CHARS - 1]}…"
 
 
 def says(kind: str, events: Mapping[str, Mapping[str, Any]]) -> str:

@@ -33,6 +33,9 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context(viewport={"width": 1280, "height": 800}) as context:
         context.set_default_timeout(READ_S * 1_000)
         context.on("console", hear)
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', (it) => console.error(it.violatedDirective))"
+        )
         context.on("weberror", lambda error: complaints.append(str(error.error)))
         yield context
     assert complaints == []

@@ -32,7 +32,7 @@ def by_script(cases: list[tuple[str, list[Any]]]) -> list[str]:
 
 def by_service(name: str, values: list[Any]) -> str:
     """Have the service say it."""
-    if name in {"pace", "count"}:
+    if name in {"pace", "count", "briefly"}:
         progress, kind = values
         said: str = getattr(words, name)(progress, kind)
     elif name == "timeLeft":
@@ -59,6 +59,9 @@ SAID: list[tuple[str, list[Any], str]] = [
     ("pace", [{"rate": 0.44}, "batch"], "0.4 a second"),
     ("pace", [{"rate": 3_200_000, "etaSeconds": 61}, "upload"], "3.2 MB a second · about 61 seconds left"),
     ("pace", [{}, "batch"], ""),
+    ("briefly", [{"rate": 3, "etaSeconds": 240, "etaHigh": 999}, "batch"], "about 4 minutes left"),
+    ("briefly", [{"rate": 3}, "batch"], "3 a second"),
+    ("briefly", [{"etaSeconds": 0}, "batch"], ""),
     ("timeLeft", [{"etaSeconds": 240, "etaLow": 180, "etaHigh": 360}],
      "about 4 minutes left (3 to 6 minutes)"),
     ("timeLeft", [{"etaSeconds": 85, "etaLow": 40, "etaHigh": 200}],
@@ -74,6 +77,8 @@ SAID: list[tuple[str, list[Any], str]] = [
     ("age", [4.9], "just now"),
     ("age", [60], "60 seconds ago"),
     ("age", [3 * 86_400], "3 days ago"),
+    ("short", ["op_12345.890"], "op_12345.890"),
+    ("short", ["0f3a9c1e-77aa-4d2b"], "0f3a9c1e-77…"),
     ("says", ["batch", {}], ""),
     ("says", ["batch", {"progress": ALMOST_DONE}], "895 of 1,790 · zlib.py"),
     ("says", ["batch", {"progress": ALMOST_DONE, "complete": {"durationSeconds": 7.2}}], "done in 7.2 s"),

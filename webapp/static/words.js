@@ -4,6 +4,7 @@
 const SIZES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
 const SHORT = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
+const SHORT_ID_CHARS = 12;
 const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 
 const halfUp = (value) => Math.trunc(value + 0.5);
@@ -40,6 +41,11 @@ export function pace(progress, kind) {
   return [rate, timeLeft(progress)].filter(Boolean).join(" · ");
 }
 
+// How long it will take, without the interval; or how fast it goes, where that is all that is known.
+export function briefly({ etaSeconds, rate }, kind) {
+  return timeLeft({ etaSeconds }) || pace({ rate }, kind);
+}
+
 // An interval that rounds to its middle is left out.
 export function timeLeft({ etaSeconds, etaLow = etaSeconds, etaHigh = etaSeconds }) {
   if (!etaSeconds) return "";
@@ -62,6 +68,11 @@ export function duration(seconds) {
 // "just now", "4 minutes ago"
 export function age(seconds) {
   return seconds < 5 ? "just now" : `${of(...spoken(seconds))} ago`;
+}
+
+// An id so that it fits a row: what one compares at a glance, not what one copies.
+export function short(id) {
+  return id.length <= SHORT_ID_CHARS ? id : `${id.slice(0, SHORT_ID_CHARS - 1)}…`;
 }
 
 // How an operation stands, in a line: its end, or else how far it is and at what. `events`: the latest of each type.
