@@ -451,7 +451,7 @@ def test_page_fits_its_window_and_axe_finds_nothing(
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert found_by_axe(page) == []
         tops: list[float] = page.locator("li.row").evaluate_all(
-            "rows => rows.map((row) => row.getBoundingClientRect()).flatMap(({ top, bottom }) => [top, bottom])"
+            "rows => rows.map((it) => it.getBoundingClientRect()).flatMap(({ top, bottom }) => [top, bottom])"
         )
         assert all(one <= other for one, other in pairwise(tops)), "no row lies over another"
     page.screenshot(path=tmp_path / f"{scheme}-phone.png")
