@@ -37,7 +37,7 @@ def pace(progress: Mapping[str, Any], kind: str) -> str:
 
 
 def briefly(progress: Mapping[str, Any], kind: str) -> str:
-    """Say how long it will take, without the interval; or how fast it goes, where that is all that is known."""
+    """Say how long it will take, without the interval; or else how fast it goes, if that is known."""
     rest = {name: progress[name] for name in ("etaSeconds",) if name in progress}
     return time_left(rest) or pace({"rate": progress.get("rate")}, kind)
 

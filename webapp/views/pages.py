@@ -52,7 +52,7 @@ def overview() -> Response:
 
 
 def _first_page(here: Service, wanted: Wanted) -> Page | None:
-    """Read the first rows, or nothing while the log is away: a page that waits for it shows nothing at all."""
+    """Read the first rows, or nothing while the log is away: a page that waits for it shows nothing."""
     if here.feed.degraded is not None:
         return None
     try:
