@@ -337,7 +337,7 @@ def test_filter_is_in_the_address(page: Page, house: Stack) -> None:
     assert ids(page) == [mine.id, "night-690"]
     page.get_by_role("searchbox").fill("")
     expect(row(page, other.id)).to_be_visible()
-    page.get_by_label("Kind").select_option("import")
+    page.locator(".filter").get_by_label("Kind").select_option("import")
     expect(page).to_have_url(re.compile(r"\?status=failed&kinds=import$"))
     expect(row(page, "night-690")).to_have_count(0)
     page.go_back()
@@ -414,7 +414,7 @@ def test_all_is_done_by_keyboard(page: Page, house: Stack) -> None:
     expect(page.get_by_role("searchbox")).to_have_value("/")
     page.keyboard.press("Backspace")
     page.keyboard.press("Tab")
-    expect(page.get_by_label("Kind")).to_be_focused()
+    expect(page.locator(".filter").get_by_label("Kind")).to_be_focused()
     expect(page).to_have_url(f"{house.url}/")
     for _ in range(30):
         page.keyboard.press("Tab")

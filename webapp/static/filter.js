@@ -1,8 +1,8 @@
 // What the list is narrowed by: kept in the page's address, so that it can be reloaded, shared, and gone back to.
 
 const TYPING_MS = 200;
-const input = document.getElementById("text");
-const select = document.getElementById("kind");
+const input = document.getElementById("filter-text");
+const select = document.getElementById("filter-kind");
 const tabs = document.querySelectorAll("[data-tab]");
 
 const words = (query, name) => query.getAll(name).flatMap((value) => value.split(",")).filter(Boolean);
