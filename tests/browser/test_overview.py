@@ -6,6 +6,7 @@ attributes that the page's own style depends on.
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,13 +18,22 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, Route, e
 from dev.redis_server import RedisServer
 from tests.browser.axe import found_by_axe
 from tests.browser.scenes import finished, moving, one_of_each
+from tests.long_run import Figure
 from tests.stack import READ_S, Stack
+from tests.waiting import wait_until
 
 WAIT_MS = READ_S * 1_000
 START = "Start batch"
 HOSTILE = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
 NIGHTS: Final = 700
 """Operations that are over: more than three pages of the API."""
+WATCHED_S: Final = 120
+LONGEST: Final = """
+  window.longest = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) longest = Math.max(longest, duration);
+  }).observe({ type: "longtask", buffered: true });
+"""
 SCROLL: Final = """() => new Promise((done) => {
   scrollBy(0, 700);
   requestAnimationFrame(() => requestAnimationFrame(done));
@@ -457,3 +467,90 @@ def test_page_fits_its_window_and_axe_finds_nothing(
     page.screenshot(path=tmp_path / f"{scheme}-phone.png")
     moving_bar: Any = page.locator("li.row progress:not([value])").first
     assert moving_bar.evaluate("bar => getComputedStyle(bar).animationName") == "none"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+def test_ten_thousand_operations_scroll_and_filter_without_a_long_task(
+    page: Page, empty: Stack, figure: Figure
+) -> None:
+    """Each is met, and few are found among all.
+
+    The longest task is a figure and no assertion: on a machine with other work it is that work's.
+    """
+    finished(empty, 10_000)
+    page.add_init_script(LONGEST)
+    open_live(page, empty)
+    began = time.monotonic()
+    while row(page, "night-0").count() == 0:
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        page.evaluate(SCROLL)
+    figure("to the end of 10,000, s", round(time.monotonic() - began, 1))
+    for share in range(40):
+        page.evaluate("(share) => scrollTo(0, share * document.documentElement.scrollHeight)", share / 40)
+        page.evaluate(SCROLL)
+    figure("longest task while scrolling (0: none of 50), ms", page.evaluate("longest"))
+    began = time.monotonic()
+    page.get_by_role("searchbox").fill("part 777")
+    expect(row(page, "night-777")).to_be_visible()
+    figure("to find 11 of 10,000, s", round(time.monotonic() - began, 1))
+    expect(page.locator("li.row")).to_have_count(11)
+    page.get_by_role("link", name="Failed").click()
+    expect(page.locator("li.row")).to_have_count(1)
+    page.get_by_role("link", name="All").click()
+    page.get_by_role("searchbox").fill("")
+    expect(row(page, "night-9999")).to_be_visible()
+    figure("longest task in all, ms", page.evaluate("longest"))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(400)
+def test_two_minutes_of_a_thousand_events_a_second_cost_no_memory(
+    page: Page, context: BrowserContext, empty: Stack, figure: Figure
+) -> None:
+    """200 operations move at once, five times a second each: as much memory at the end as after a quarter."""
+    operations = moving(empty, 200)
+    empty.flush()
+    page.add_init_script(LONGEST)
+    open_live(page, empty)
+    devtools = context.new_cdp_session(page)
+    devtools.send("Performance.enable")
+    sizes = []
+    for second in range(WATCHED_S):
+        began = time.monotonic()
+        for number in range(5):
+            for operation in operations:
+                operation.progress(second * 5 + number, WATCHED_S * 5, f"row {number}")
+            wait_until(lambda: time.monotonic() >= began + (number + 1) / 5, timeout_s=READ_S)  # noqa: B023
+        if second % (WATCHED_S // 4) == WATCHED_S // 4 - 1:
+            devtools.send("HeapProfiler.collectGarbage")
+            sizes.append(devtools.send("Runtime.getHeapUsage")["usedSize"])
+    metrics = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
+    figure("what the page says", page.locator("#rate").inner_text())
+    figure("heap, bytes", sizes)
+    figure(
+        "our script and all tasks, s", [round(metrics[it], 1) for it in ("ScriptDuration", "TaskDuration")]
+    )
+    figure("longest task (0: none of 50), ms", page.evaluate("longest"))
+    assert sizes[-1] < sizes[0] + 200_000
+    assert metrics["TaskDuration"] < 0.5 * WATCHED_S
+    assert page.locator("li.row").count() < 40
+
+
+@pytest.mark.long
+def test_the_first_render_with_200_operations_takes_less_than_a_second(
+    page: Page, empty: Stack, figure: Figure
+) -> None:
+    """From the navigation to the first contentful paint, with nothing that shifts."""
+    operations = moving(empty, 200)
+    for operation in operations:
+        operation.progress(1, 2, "half way")
+    empty.flush()
+    page.add_init_script(SHIFTS)
+    times = []
+    for _ in range(5):
+        open_live(page, empty)
+        times.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
+        assert page.evaluate("shifts") == []
+    figure("first contentful paint of 200 operations, ms", [round(each) for each in times])
+    assert sorted(times)[2] <= 1_000

@@ -236,7 +236,7 @@ function sayRate() {
 }
 
 rows.needs = (left, seen) => {
-  if (left < 3 * seen || (next >= OPEN_FIRST && shown.length < MOST_OPEN)) more();
+  if (left <= 3 * seen || (next >= OPEN_FIRST && shown.length < MOST_OPEN)) more();
 };
 const [{ type } = {}] = performance.getEntriesByType("navigation");
 // A page out of the browser's history was made at another time than now.
