@@ -10,6 +10,7 @@ export class Rows {
   #model;
   #operations = [];
   #elements = new Map(); // by id
+  #spare = [];
   #seen = []; // the operations in view as last drawn, with their places, for a reader who is not at the top
   #stale = new Set(); // ids whose rows are to be filled anew
   #scheduled = false;
@@ -102,8 +103,9 @@ export class Rows {
     }
     for (const [id, row] of this.#elements) {
       if (wanted.has(id)) continue;
-      row.remove();
       this.#elements.delete(id);
+      if (row === focused) row.remove();
+      else this.#spare.push(row);
     }
     let next = this.#list.firstElementChild;
     for (const [id, at] of wanted) {
@@ -114,10 +116,12 @@ export class Rows {
       if (this.#stale.has(id)) fill(row, this.#operations[at]);
     }
     this.#stale.clear();
+    for (const row of this.#spare.splice(0)) row.remove();
   }
 
   #make(id) {
-    const row = this.#model.content.firstElementChild.cloneNode(true);
+    // One that has left the view takes on what has come into it, in the place where it is.
+    const row = this.#spare.shift() ?? this.#model.content.firstElementChild.cloneNode(true);
     this.#elements.set(id, row);
     this.#stale.add(id);
     return row;
