@@ -66,7 +66,7 @@ def _add_watch(commands: Any, defaults: ClientSettings) -> None:
 
 
 def _add_list(commands: Any, defaults: ClientSettings) -> None:
-    made = _command(commands, "list", "list operations, newest first")
+    made = _command(commands, "list", "list operations, the open ones first")
     made.add_argument("--status", default="", help="only these, by commas")
     made.add_argument("--kind", default="", help="only these, by commas")
     made.add_argument("--topic", default="", help="only those on it: workflows:ID, members:ID, agents:ID")

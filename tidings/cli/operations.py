@@ -19,7 +19,7 @@ _FIELDS: Final = (
 def list_operations(
     service: Service, *, status: str, kinds: str, topics: str, limit: int, as_json: bool
 ) -> Exit:
-    """Print the operations that there are, newest first, one a line."""
+    """Print the operations that there are, the open ones first, one a line."""
     query = {"status": status, "kinds": kinds, "topics": topics, "limit": limit}
     found = service.get("/api/operations", query)["operations"]
     if as_json:
