@@ -21,6 +21,7 @@ from tidings.topics import EVERYTHING, FAMILIES, IDENTIFIER_PATTERN
 from webapp import schemas, tus
 from webapp.answer import CONTENT_TYPE as EVENT_STREAM
 from webapp.exposition import CONTENT_TYPE as METRICS_TYPE
+from webapp.listing import MAX_TEXT_CHARS
 from webapp.query import MAX_LIMIT
 from webapp.views.operations import DEFAULT_LIMIT, CancelRequest
 from webapp.views.uploads import METADATA, OVERRIDE
@@ -47,6 +48,14 @@ QUERY: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "types": ("Only these types of events.", _words({"enum": list(TYPES)})),
     "kinds": ("Only operations of these kinds.", _words({"type": "string", "minLength": 1})),
     "status": ("Only operations that stand so.", _words({"type": "string", "minLength": 1})),
+    "q": (
+        "Only operations with this text in their id, name or last message.",
+        {"type": "string", "maxLength": MAX_TEXT_CHARS},
+    ),
+    "before": (
+        "Where another page ended: its `next`.",
+        {"type": "string", "pattern": "^[0-9]{1,16}$"},
+    ),
     "history": (
         "What a stream without a cursor begins with.",
         {"enum": [str(history) for history in History], "default": str(History.LATEST)},
@@ -171,7 +180,7 @@ REQUESTS: Final[Mapping[str, Request]] = {
     "events.members": STREAM,
     "operations.list_operations": Request(
         {200: Answer("Operations.", schemas.OperationList)},
-        query=("status", "topics", "kinds", "types", "limit"), refusals=(400, 401, 503),
+        query=("status", "q", "topics", "kinds", "types", "before", "limit"), refusals=(400, 401, 503),
     ),
     "operations.show_operation": Request(
         {200: Answer("The operation.", schemas.OneOperation)}, refusals=(400, 401, 404, 503)

@@ -26,6 +26,7 @@ class OperationDocument(Descriptor, frozen=True, kw_only=True, rename="camel", o
     attempt: Annotated[int, Meta(ge=0)]
     created_at: Timestamp
     updated_at: Timestamp
+    first_event_id: EventId
     last_event_id: EventId
     events_url: Path
     events: dict[str, dict[str, Any]]
@@ -35,10 +36,16 @@ class OperationDocument(Descriptor, frozen=True, kw_only=True, rename="camel", o
 
 
 class OperationList(Shape, frozen=True, kw_only=True):
-    """Operations, newest first, and the cursor to open a stream from without a hole."""
+    """Operations, the open ones first, and the cursor to open a stream from without a hole.
+
+    ``counts``: of all there are, by where they stand; ``next``: the `before` of the next page. A list of
+    topics has neither.
+    """
 
     operations: list[OperationDocument]
     last_event_id: EventId
+    counts: dict[str, Annotated[int, Meta(ge=0)]] | UnsetType = UNSET
+    next: str | UnsetType = UNSET
 
 
 class OneOperation(Shape, frozen=True, kw_only=True):
