@@ -14,6 +14,7 @@ from webapp.views import (
     health,
     kinds,
     metrics,
+    operation_page,
     operations,
     pages,
     results,
@@ -38,7 +39,19 @@ def create_app(settings: ServiceSettings) -> Flask:
     auth.install(app, settings)
     errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)
-    for view in (events, operations, results, uploads, kinds, health, metrics, descriptions, pages, client):
+    for view in (
+        events,
+        operations,
+        results,
+        uploads,
+        kinds,
+        health,
+        metrics,
+        descriptions,
+        pages,
+        operation_page,
+        client,
+    ):
         app.register_blueprint(view.blueprint)
     return app
 

@@ -16,6 +16,7 @@ from werkzeug.routing import Rule
 
 from tasks.catalog import KINDS, OPERATIONS
 from tidings.events import TYPES
+from tidings.log import OPEN
 from tidings.replay import History
 from tidings.topics import EVERYTHING, FAMILIES, IDENTIFIER_PATTERN
 from webapp import schemas, tus
@@ -47,13 +48,16 @@ QUERY: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "topics": (f"Only what is on any of these; `{EVERYTHING}` as the id stands for all.", _words(TOPIC)),
     "types": ("Only these types of events.", _words({"enum": list(TYPES)})),
     "kinds": ("Only operations of these kinds.", _words({"type": "string", "minLength": 1})),
-    "status": ("Only operations that stand so.", _words({"type": "string", "minLength": 1})),
+    "status": (
+        f"Only operations that stand so; `{OPEN}` for all that are not over.",
+        _words({"type": "string", "minLength": 1}),
+    ),
     "q": (
-        "Only operations with this text in their id, name or last message.",
+        "Only operations with this in their id, name, or latest message; capitals do not count.",
         {"type": "string", "maxLength": MAX_TEXT_CHARS},
     ),
     "before": (
-        "Where another page ended: its `next`.",
+        "What follows the page whose `next` this is.",
         {"type": "string", "pattern": "^[0-9]{1,16}$"},
     ),
     "history": (
@@ -180,7 +184,7 @@ REQUESTS: Final[Mapping[str, Request]] = {
     "events.members": STREAM,
     "operations.list_operations": Request(
         {200: Answer("Operations.", schemas.OperationList)},
-        query=("status", "q", "topics", "kinds", "types", "before", "limit"), refusals=(400, 401, 503),
+        query=("status", "topics", "kinds", "types", "q", "limit", "before"), refusals=(400, 401, 503),
     ),
     "operations.show_operation": Request(
         {200: Answer("The operation.", schemas.OneOperation)}, refusals=(400, 401, 404, 503)

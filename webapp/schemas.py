@@ -35,17 +35,25 @@ class OperationDocument(Descriptor, frozen=True, kw_only=True, rename="camel", o
     duration_seconds: Seconds | UnsetType = UNSET
 
 
+class Counts(Shape, frozen=True, kw_only=True):
+    """How many operations there are in all that are open, or ended so."""
+
+    open: Annotated[int, Meta(ge=0)]
+    succeeded: Annotated[int, Meta(ge=0)]
+    failed: Annotated[int, Meta(ge=0)]
+    cancelled: Annotated[int, Meta(ge=0)]
+
+
 class OperationList(Shape, frozen=True, kw_only=True):
     """Operations, the open ones first, and the cursor to open a stream from without a hole.
 
-    ``counts``: of all there are, by where they stand; ``next``: the `before` of the next page. A list of
-    topics has neither.
+    ``next`` is there where there may be more; it and ``counts`` are not where ``topics`` were named.
     """
 
     operations: list[OperationDocument]
     last_event_id: EventId
-    counts: dict[str, Annotated[int, Meta(ge=0)]] | UnsetType = UNSET
-    next: str | UnsetType = UNSET
+    counts: Counts | UnsetType = UNSET
+    next: Annotated[str, Meta(pattern=r"^[0-9]{1,16}$(?!\n)")] | UnsetType = UNSET
 
 
 class OneOperation(Shape, frozen=True, kw_only=True):

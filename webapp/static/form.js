@@ -1,6 +1,7 @@
 // A form made from a JSON Schema: native fields for the nodes of schema.js, each with a label, a hint, and a place
 // where what is wrong with it is said. What comes from outside is only ever set as text.
 
+import { element } from "./elements.js";
 import { add, all, brief, build, choose, folded, move, remove, valueOf, way } from "./schema.js";
 
 const MOST_ROWS = 16;
@@ -49,15 +50,6 @@ function say({ view }, text) {
   view.error.textContent = text;
   if (view.input.matches("input, select, textarea")) view.input.setAttribute("aria-invalid", "true");
   for (let fold = view.error.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
-}
-
-export function element(name, properties = {}, ...inside) {
-  const { data = {}, aria = {}, ...others } = properties;
-  const found = Object.assign(document.createElement(name), others);
-  Object.assign(found.dataset, data);
-  for (const [key, value] of Object.entries(aria)) found.setAttribute(`aria-${key}`, value);
-  found.append(...inside.filter((each) => each !== undefined && each !== ""));
-  return found;
 }
 
 function button(label, text, act, properties = {}) {

@@ -1,6 +1,8 @@
 // Where operations are started: opens the form of a kind, sends what it says, and says where what it started is.
 
-import { element, Form } from "./form.js";
+import { ask } from "./ask.js";
+import { operationLink } from "./elements.js";
+import { Form } from "./form.js";
 import { without } from "./schema.js";
 import { Uploads } from "./upload.js";
 
@@ -12,30 +14,13 @@ let schemas;
 // {kind: JSON Schema}, asked for once it is needed, and again if that failed.
 function kinds() {
   schemas ??= ask("/api/kinds").then(
-    ({ body }) => Object.fromEntries(body.kinds.map(({ kind, params }) => [kind, params])),
+    (said) => Object.fromEntries(said.kinds.map(({ kind, params }) => [kind, params])),
     (problem) => {
       schemas = undefined;
       throw problem;
     },
   );
   return schemas;
-}
-
-class Refused extends Error {
-  constructor({ detail, title, field = "" }) {
-    super(detail ?? title ?? "The service refuses this.");
-    this.field = field;
-  }
-}
-
-async function ask(url, body) {
-  const asked = body && { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  const answer = await fetch(url, asked).catch(() => {
-    throw new Refused({ detail: "The service cannot be reached. Nothing was started; try again." });
-  });
-  const said = await answer.json().catch(() => ({ detail: `The service answers ${answer.status}.` }));
-  if (!answer.ok) throw new Refused(said);
-  return { body: said };
 }
 
 // One kind: its button, and the form that it opens.
@@ -85,9 +70,9 @@ class Starter {
     const go = this.element.querySelector(".primary");
     go.disabled = true;
     try {
-      const { body } = await ask("/api/operations", { kind: this.kind, params });
+      const { operationId } = await ask("/api/operations", { kind: this.kind, params });
       go.disabled = false;
-      started.replaceChildren("Started: ", linkTo(body.operationId));
+      started.replaceChildren("Started: ", operationLink(operationId, operationId));
     } catch (problem) {
       go.disabled = false;
       this.refuse(problem);
@@ -99,10 +84,6 @@ class Starter {
     const text = (isItself) => (isItself ? message.replace(field, "This") : message.replace(`${root}.`, ""));
     if (!inside || !this.form.refuse(`${under}${inside}`, text)) this.problem.textContent = text(false);
   }
-}
-
-function linkTo(id) {
-  return element("a", { href: `/operations/${encodeURIComponent(id)}`, textContent: id });
 }
 
 // Files, sent as soon as they are chosen, or dropped anywhere on the page. Its form says what is to follow.

@@ -3,7 +3,7 @@
 
 import { connect } from "/client/tidings.js";
 
-import { element } from "./form.js";
+import { element } from "./elements.js";
 import { Sender } from "./tus.js";
 import { amount, pace, says } from "./words.js";
 

@@ -82,7 +82,7 @@ export class Subscription {
 
   #wants({ type, operationId, workflowId, agentId }) {
     if (this.types.length && !this.types.includes(type)) return false;
-    const own = [`operations:${operationId}`, `workflows:${workflowId}`, `agents:${agentId}`];
+    const own = [`operations:${operationId}`, `workflows:${workflowId}`, `members:${workflowId}`, `agents:${agentId}`];
     const wanted = own.filter((topic) => !topic.endsWith(":undefined"));
     return !this.topics.length || wanted.some((topic) => covers(this.topics, topic));
   }

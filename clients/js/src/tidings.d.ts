@@ -40,7 +40,7 @@ export type Token = string | ((why: { refused?: 401 | 403 }) => string | Promise
 export interface Options {
   /** The stream; `/api/events/stream` by default. */
   url?: string | URL;
-  /** `operations:<id>`, `workflows:<id>`, `agents:<id>`, or `*` as the id; everything by default. */
+  /** `operations:<id>`, `workflows:<id>`, `members:<id>`, `agents:<id>`, or `*` as the id; everything by default. */
   topics?: string | Iterable<string>;
   types?: string | Iterable<TaskEvent["type"]>;
   /** Sent as `Authorization: Bearer …`; a callback is asked anew when one is refused. */
