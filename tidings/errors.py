@@ -5,6 +5,7 @@
     TidingsError
     ├── SettingsError      the environment asks for something impossible; lists every problem
     ├── InvalidValue       one value is wrong; names the field and what is allowed
+    ├── InvalidToken       a signed token is not good; what it says is not to be acted on
     ├── Cancelled          somebody asked for the operation to be cancelled; let it pass
     ├── DispatchFailed     the broker did not take a task; nothing will run
     ├── HistoryChanged     the log opened another era while it was read; start over
@@ -40,6 +41,14 @@ class InvalidValue(TidingsError, ValueError):
         super().__init__(f"{field} must be {allowed}{shown}")
         self.field = field
         self.allowed = allowed
+
+
+class InvalidToken(TidingsError):
+    """A token is not good, whatever about it: *reason* is for logs, never for who sent it."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__("the token is not valid")
+        self.reason = reason
 
 
 class Cancelled(TidingsError):

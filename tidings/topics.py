@@ -19,8 +19,17 @@ FAMILIES: Final = ("operations", "workflows", "members", "agents")
 EVERYTHING: Final = "*"
 """The topic that stands for the global stream: every event is on it."""
 
+OWNERS: Final = "owners"
+"""The family of whose operations are: it is asked for like the others, and has no path of its own."""
+_MAX_NAME_CHARS: Final = 128
+ALL_FAMILIES: Final = (*FAMILIES, OWNERS)
+
 _identifier = re.compile(_IDENTIFIER, re.ASCII)
-_TOPIC_RULE = "operations:<id>, workflows:<id>, members:<id>, agents:<id>, or one of these with * as the id"
+_odd_byte = re.compile(rb"[^A-Za-z0-9._-]")
+_TOPIC_RULE = (
+    "operations:<id>, workflows:<id>, members:<id>, agents:<id>, owners:<name>, "
+    "or one of these with * as the id"
+)
 
 
 def check_identifier(field: str, value: object) -> str:
@@ -39,7 +48,7 @@ def check_topic(value: str) -> str:
     Raises: InvalidValue naming the parameter ``topics``.
     """
     family, _, name = value.partition(":")
-    if family not in FAMILIES or not (name == EVERYTHING or _identifier.fullmatch(name)):
+    if family not in ALL_FAMILIES or not (name == EVERYTHING or _identifier.fullmatch(name)):
         raise InvalidValue("topics", _TOPIC_RULE, value)
     return value
 
@@ -47,6 +56,16 @@ def check_topic(value: str) -> str:
 def wildcard(topic: str) -> str:
     """Name the wildcard that covers *topic*: ``agents:a1`` → ``agents:*``."""
     return topic.partition(":")[0] + ":*"
+
+
+@lru_cache(maxsize=1_024)
+def owner_topic(owner: str) -> str:
+    """Name the topic of what belongs to *owner*, any text; empty for none, and for one that is too long.
+
+    A byte that cannot stand in a topic is written ``~XX``, and so is ``~``: no two owners share a topic.
+    """
+    name = _odd_byte.sub(lambda found: b"~%02X" % ord(found[0]), owner.encode("utf-8", "surrogatepass"))
+    return f"{OWNERS}:{name.decode()}" if 0 < len(name) <= _MAX_NAME_CHARS else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Looks up the subscribers of an event by its topics, at a cost of what it finds. 
 from collections.abc import Iterable, Iterator
 
 from tidings.entry import Entry
-from tidings.topics import EVERYTHING, FAMILIES, wildcard
+from tidings.topics import ALL_FAMILIES, EVERYTHING, wildcard
 from webapp.subscriber import Subscriber
 
-_WILDCARDS = frozenset(wildcard(family) for family in FAMILIES)
+_WILDCARDS = frozenset(wildcard(family) for family in ALL_FAMILIES)
 
 
 class Registry:
