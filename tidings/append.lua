@@ -11,6 +11,7 @@
 --       about (descriptor, JSON; with every 'new' and 'begin'), redelivery (s),
 --       took (s; of an attempt that ends or leaves, else counted here), past (its task; with silence,
 --       in s, where the run is to be kept for those that follow);
+--       owner (the topic of what is its owner's; with 'new' and 'begin');
 --       use (of the operation's id; with 'new', 'begin', 'any' and 'attempt', where ids can be used again);
 --       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts, word (JSON)
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
@@ -36,7 +37,7 @@ local events = cmsgpack.unpack(ARGV[11])
 
 local RUNNING_FIRST = 4e15 -- added to a running operation's score: above any era, and the sum is below 2^53
 local REPORTER_TTL_S = 86400
-local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES, AT = 1, 2, 3, 4, 5, 6, 7 -- of what is known of an operation
+local ENDED, STATUS, RUN, ATTEMPT, CANCEL, USES, AT, OWNER = 1, 2, 3, 4, 5, 6, 7, 8 -- of what is known of an operation
 local MAX_USES_CHARS = 200 -- of an id, the latest: what is delivered again of an earlier one is nothing new
 local PAST_RUNS, PAST_TASKS, PAST_TTL_S = 50, 1000, 30 * 86400
 local FINAL_STATUSES = { 'succeeded', 'failed', 'cancelled' }
@@ -220,6 +221,7 @@ local function keep_change(e, id, known, own_topic)
   if is_new then set('born', id); set('created', now) end
   if is_new or begins then set('about', e.about) end
   if e.status then set('status', e.status); set('updated', now) end
+  if e.owner and not known[OWNER] then set('owner', e.owner) end
   if (is_new or begins) and e.uses then set('uses', string.sub(e.uses, -MAX_USES_CHARS)) end
   if begins then set('run', e.run); set('attempt', e.attempt); set('redelivery', e.redelivery or 0) end
   if begins then set('began', now) end
@@ -257,6 +259,19 @@ local function quoted(text)
   return (string.gsub(json, '\226\128\169', '\\u2029'))
 end
 
+-- Tells to whose topic an event goes beside its operation's others: it is the operation's, not who speaks, that
+-- knows. A leaf is its workflow's owner's; of a member of a group its owner is told as much as the workflow is.
+local function add_owner(e, known)
+  local is_new = not known[STATUS]
+  e.owner = known[OWNER] or (is_new or e.condition == 'begin') and e.owner
+  if is_new and not e.owner and e.at then
+    local inherited = redis.pcall('HGET', namespace .. 'op:' .. e.at[1], 'owner')
+    e.owner = type(inherited) == 'string' and inherited
+  end
+  local is_members = string.find(e.topics[2] or '', '^members:') and not string.find(e.topics[#e.topics], '^workflows:')
+  if e.owner and not is_members then e.topics[#e.topics + 1] = e.owner end
+end
+
 local store
 
 -- < workflow.lua
@@ -285,7 +300,7 @@ function store(e)
   local topics = e.topics
   e.id = string.sub(topics[1], OWN_TOPIC_ID)
   e.operation = namespace .. 'op:' .. e.id
-  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel', 'uses', 'at')
+  local known = redis.call('HMGET', e.operation, 'end', 'status', 'run', 'attempt', 'cancel', 'uses', 'at', 'owner')
   local is_again, uses = uses_id_again(e, known), known[USES]
   e.uses = not uses and e.use or is_again and uses .. ' ' .. e.use
   if is_again then
@@ -300,6 +315,7 @@ function store(e)
     e.data = string.sub(e.data, 1, -2) .. ',"previousStatus":' .. quoted(known[STATUS]) .. '}'
   end
   if e.effect then add_times(e, known) end
+  add_owner(e, known)
   local id = redis.call('XADD', log, next_id, 'k', table.concat(topics, ' '), 't', e.type, 'd', e.data)
   if id == genesis_id then -- the log was evicted under a living era: its ids must not be used twice (B3)
     redis.call('DEL', log)

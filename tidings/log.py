@@ -22,8 +22,9 @@ op:<id>       hash     about (descriptor), status, run, attempt,           appen
                        redelivery (s), left (a run that gave it up), cancel          state,    state_ttl_s
                        (the run asked to, or idle); created, updated, began (of      listing,  after its end
                        this attempt), waited, took (ms, for people); born, last,     watch,
-                       end (ids); uses (of its id, the latest last); at (its place,  runs
-                       for what goes on as it without one); ``e:<type>`` = latest JSON of that type
+                       end (ids); owner (a topic); uses (of its id, the latest last);  runs
+                       at (its place, for what goes on as it without one); ``e:<type>`` = latest
+                       JSON of that type
 i:<topic>     zset     operation ids by era + n of their last status       append    state     running_ttl_s,
                        change, + 4e15 while they run; ``i:*`` has all                          index length
 s:<how>       zset     operation ids: ``s:open`` by era + n of their       append    listing   running_ttl_s,
@@ -82,7 +83,7 @@ from tidings.placement import Placement
 from tidings.record import ANY, ATTEMPT, BEGIN, NEW, Record
 from tidings.script import Script
 from tidings.settings import Settings
-from tidings.topics import EVERYTHING
+from tidings.topics import EVERYTHING, owner_topic
 
 PAGE_ENTRIES: Final = 500
 """Entries per read: a page of 250-byte events is 150 KB, some 2 ms of one core (guessed)."""
@@ -158,6 +159,13 @@ class OperationState:
     began_ms: int | None = None
     waited_ms: int | None = None
     took_ms: int | None = None
+    owner: str = ""
+    """The topic of what is its owner's, if it is anybody's."""
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """All topics on which it may be seen, its own first."""
+        return (*self.descriptor.topics, self.owner) if self.owner else self.descriptor.topics
 
 
 class Listing(NamedTuple):
@@ -589,7 +597,7 @@ def _told(record: Record) -> dict[str, Any]:
     if record.effect:
         told["effect"] = record.effect
     if record.condition in {NEW, BEGIN}:
-        told["about"] = descriptor.encode().decode()
+        told |= _identity(descriptor)
     if descriptor.use is not UNSET and record.condition in {NEW, BEGIN, ANY, ATTEMPT}:
         told["use"] = descriptor.use
     if record.redelivery_s:
@@ -605,6 +613,13 @@ def _told(record: Record) -> dict[str, Any]:
         if record.word:
             told["word"] = record.word
     return told
+
+
+def _identity(descriptor: Descriptor) -> dict[str, str]:
+    """Say what an operation is, and whose."""
+    about = {"about": descriptor.encode().decode()}
+    owner = owner_topic(descriptor.owner) if descriptor.owner is not UNSET else ""
+    return about | {"owner": owner} if owner else about
 
 
 def _runs_of(raw: Iterable[bytes]) -> Iterator[Took]:
@@ -675,6 +690,7 @@ def _state_of(flat: list[bytes]) -> OperationState:
         began_ms=began_ms,
         waited_ms=waited_ms,
         took_ms=took_ms,
+        owner=found.get(b"owner", b"").decode(),
         born=Cursor.from_stream(found[b"born"]),
         last=Cursor.from_stream(found[b"last"]),
         end=Cursor.from_stream(end) if end else None,

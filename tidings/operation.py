@@ -91,6 +91,8 @@ class Operation:
         """
         if workflow is None and isinstance(parent, Operation):
             workflow = parent.descriptor.workflow_id or None
+        if owner is None and isinstance(parent, Operation):
+            owner = parent.descriptor.owner or None
         descriptor = Descriptor.of(
             new_id() if id is None else id,
             kind,

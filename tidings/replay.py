@@ -14,7 +14,7 @@ from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.errors import HistoryChanged
 from tidings.log import Log, Mark, OperationState, TopicPage
-from tidings.topics import EVERYTHING, Filter
+from tidings.topics import EVERYTHING, OWNERS, Filter
 
 MAX_STATES: Final = 1_000
 """Operations whose state one opening sends: about 500 KB; a page shows fewer (guessed)."""
@@ -109,7 +109,7 @@ def _current(log: Log, wanted: Filter, feed: Mark) -> tuple[Cursor, tuple[Operat
     mark, states = log.state(wanted.topics, MAX_STATES)
     if mark.token != feed.token:
         raise HistoryChanged("the log is in another era than this process")
-    return mark.position, tuple(state for state in states if wanted.covers(state.descriptor.topics))
+    return mark.position, tuple(state for state in states if wanted.covers(state.topics))
 
 
 def _provable(
@@ -169,9 +169,10 @@ def _has_its_beginning(log: Log, source: str, page: TopicPage) -> bool:
     """Tell whether what *source* keeps is all there ever was on it."""
     if source == EVERYTHING:
         return _log_has_the_beginning(page)
-    if page.topic_complete_from is None:
+    family, _, name = source.partition(":")
+    if page.topic_complete_from is None or family == OWNERS:  # somebody has no beginning
         return False
-    root = log.operation(source.partition(":")[2])
+    root = log.operation(name)
     return root is not None and root.born == page.topic_first
 
 

@@ -352,6 +352,7 @@ def test_the_operations_hash_is_its_current_state(author: Author, log: Log) -> N
     author.append(status(QUEUED, NEW, about=CHILD))
     assert set(hash_of(log, "op:child")) == {
         "about",
+        "owner",
         "status",
         "born",
         "last",
@@ -385,13 +386,13 @@ def test_an_operation_goes_to_its_own_topic_its_workflows_and_its_agents(author:
     """Each topic's stream has the entry under the log's id, and says from where on it is complete."""
     author.append(BEGINNING, Record.beginning(CHILD, MINE, 1), warning(about=CHILD))
     log_entries = stream_of(log, "log")[1:]
-    for topic in CHILD.topics:
+    for topic in (*CHILD.topics, "owners:me"):
         (first_id, first), (second_id, second) = stream_of(log, f"t:{topic}")
         assert [first_id, second_id] == [log_entries[1][0], log_entries[2][0]]
         assert first["f"] == log_entries[0][0]
         assert "f" not in second
         assert second == {"t": "warning", "d": log_entries[2][1]["d"]}
-    assert log_entries[2][1]["k"] == "operations:child workflows:flow agents:smith"
+    assert log_entries[2][1]["k"] == "operations:child workflows:flow agents:smith owners:me"
 
 
 def test_a_topic_that_was_deleted_says_anew_from_where_it_is_complete(author: Author, log: Log) -> None:
@@ -789,6 +790,6 @@ def test_a_topic_is_known_while_anything_of_it_is_kept(author: Author, log: Log)
     author.append(Record.beginning(CHILD, MINE, 1))
     assert all(log.knows(topic) for topic in CHILD.topics)
     assert not any(log.knows(topic) for topic in ("operations:op", "workflows:child", "agents:op"))
-    for topic in CHILD.topics:
+    for topic in (*CHILD.topics, "owners:me"):
         log.redis.delete(log.key(f"t:{topic}"))
     assert all(log.knows(topic) for topic in CHILD.topics)

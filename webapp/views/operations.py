@@ -74,7 +74,7 @@ def list_operations() -> Response:
 def _on_topics(on: Filter, wanted: Wanted, limit: int) -> dict[str, Any]:
     """Give the operations on topics, the open ones first, with the cursor."""
     mark, states = service().log.state(on.topics, MAX_STATES)
-    shown = [state for state in states if wanted.has(state) and on.covers(state.descriptor.topics)]
+    shown = [state for state in states if wanted.has(state) and on.covers(state.topics)]
     shown.sort(key=lambda state: (state.end is None, state.end or state.born), reverse=True)
     return {
         "operations": [operation_document(state) for state in shown[:limit]],
