@@ -53,7 +53,10 @@ class ThenNote(Struct, frozen=True, kw_only=True):
 
 
 class Note(Struct, frozen=True, kw_only=True):
-    """What is known of an upload from the beginning. ``metadata`` is the client's own text."""
+    """What is known of an upload from the beginning.
+
+    ``metadata`` is the client's own text, ``owner`` whose it is.
+    """
 
     id: str
     length: int
@@ -61,6 +64,7 @@ class Note(Struct, frozen=True, kw_only=True):
     sha256: str = ""
     then: ThenNote | None = None
     metadata: str = ""
+    owner: str = ""
 
 
 class Incoming:

@@ -83,7 +83,9 @@ def _hand_on(note: Note) -> dict[str, Any]:
         return {}
     kind = kind_named(note.then.kind)
     try:
-        tidings.celery.dispatch(app, kind.task, note.then.kwargs, kind=kind.name, id=note.then.id)
+        tidings.celery.dispatch(
+            app, kind.task, note.then.kwargs, kind=kind.name, id=note.then.id, owner=note.owner or None
+        )
     except InvalidValue as error:
         if error.field != "id":
             raise

@@ -30,12 +30,24 @@ from tidings.operation import new_id
 from tidings.process import configure, this_process
 from tidings.record import ANY, NEW, Record
 from tidings.settings import Settings
+from tidings.tickets import NOBODY, Tickets
 
-__all__ = ["Failed", "TaskCancelled", "become", "dispatch", "install", "revoke"]
+__all__ = ["Dispatched", "Failed", "TaskCancelled", "become", "dispatch", "install", "revoke"]
 
 WORKFLOW: Final = "workflow"
 _SEND_RETRIES: Final = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 logger = logging.getLogger(__name__)
+
+
+class Dispatched(Descriptor, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What was dispatched."""
+
+    def ticket(self) -> str:
+        """Make a ticket that opens its stream, once and within 30 s, for who has no token. Waits for Redis.
+
+        To be handed to who waits for it, as ``<eventsUrl>?ticket=…``. Raises: LogUnavailable.
+        """
+        return Tickets(this_process().log).issue(self.topics, self.owner or NOBODY)
 
 
 def install(app: Celery, settings: Settings | None = None, *, ignore: Collection[str] = ()) -> None:
@@ -64,8 +76,10 @@ def dispatch(
     owner: str | None = None,
     queue: str | None = None,
     goes_on: bool = False,
-) -> Descriptor:
+) -> Dispatched:
     """Announce an operation, then send the *task* that does it; return what was announced, ``queued``.
+
+    *owner*: whose it is; who has a token for that name may see and cancel it. The one given here stays.
 
     Waits for Redis and the broker, some seconds at most. Either the operation is queued and
     the task sent, or an error is raised and nothing will run. *goes_on*: the operation of that *id* is there
@@ -75,7 +89,7 @@ def dispatch(
     process = this_process()
     operation_id = new_id() if id is None else id
     use = digest(operation_id)[:8]  # the same for each that has this id: only one of them is announced
-    descriptor = Descriptor.of(operation_id, kind, name=task, owner=owner, use=use)
+    descriptor = Dispatched.of(operation_id, kind, name=task, owner=owner, use=use)
     condition = ANY if goes_on else NEW
     outcome = process.writer.append(Record.of(descriptor, Status, condition=condition, status=QUEUED))
     if outcome.code in {"late", "over", "unknown"}:

@@ -49,6 +49,8 @@ past:<task>   list     seconds that a run took which went well, and of     appen
                        its longest silence; the latest 50, if > 1 s                            the latest
 past          zset     the 1,000 tasks of which that is kept, by era + n   append    append    30 days after
                        of the latest run's end                                                 the latest
+ticket:<it>   string   what it gives: a token's claims, JSON               issue     take      at most 30 s
+revoked       stream   ``jti`` or ``sub``: whose tokens are good no more   revoke    revoked   7 days
 live          pub/sub  id of a batch's last entry: a wake-up, not data     append    feed
 ============  =======  ==================================================  ========  ========  ===============
 
@@ -61,6 +63,7 @@ import encodings.idna  # noqa: F401 - a child forked meanwhile would have half o
 import logging
 import math
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,6 +104,8 @@ CANCEL: Final = "cancel"
 OPEN: Final = "open"
 LISTED: Final = (OPEN, SUCCEEDED, FAILED, CANCELLED)
 """What the list of operations is kept by."""
+KEPT_S: Final = 7 * 86_400
+"""How long it is kept that a token was revoked: as long as one may be good."""
 RUN_ID_CHARS: Final = 40
 """Of a server's life: its process. What follows is its replication history, which may change in it."""
 MOVED: Final = (
@@ -455,6 +460,34 @@ class Log:
             lately, (own, uses), flow = _answers(pipe.execute(raise_on_error=False))
         is_meant = about.use is UNSET or uses is None or about.use.encode() in uses
         return bool(lately), bool((own and is_meant) or (flow and about.workflow_id))
+
+    def issue(self, ticket: str, said: bytes, ttl_s: int) -> None:
+        """Keep what a *ticket* gives, for *ttl_s*."""
+        with self._translated():
+            self.redis.set(self.key(f"ticket:{ticket}"), said, ex=ttl_s)
+
+    def take(self, ticket: str) -> bytes | None:
+        """Give what a *ticket* gives, once; None if it was taken, is over, or there never was one."""
+        with self._translated():
+            said: Any = self.redis.getdel(self.key(f"ticket:{ticket}"))
+        return said if isinstance(said, bytes) else None
+
+    def revoke(self, claim: str, value: str) -> None:
+        """Have no token be good any more whose *claim*, ``jti`` or ``sub``, is *value*."""
+        oldest = int((time.time() - KEPT_S) * 1_000)
+        with self._translated():
+            self.redis.xadd(self.key("revoked"), {claim: value}, minid=oldest)
+
+    def revoked(self, after: str, wait_ms: int | None) -> list[tuple[str, str, str]]:
+        """Read what was revoked after the entry *after*: ``(<ms>-<n>, claim, value)``. May wait for one."""
+        with self._translated():
+            found: Any = self.redis.xread({self.key("revoked"): after}, block=wait_ms)
+        entries = found[0][1] if isinstance(found, list) and found else []
+        return [
+            (entry_id.decode(), claim.decode(errors="replace"), value.decode(errors="replace"))
+            for entry_id, fields in entries
+            for claim, value in fields.items()
+        ]
 
     def ping(self) -> None:
         """Raise LogUnavailable unless Redis answers."""

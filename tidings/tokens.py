@@ -11,25 +11,23 @@ import time
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal, Self
+from typing import Final, Literal, Self
 
 import msgspec
 from jwt import InvalidTokenError, PyJWS
-from msgspec import Meta, Struct
+from msgspec import Struct
 
+from tidings.claims import MAX_NAMES, Claims
 from tidings.errors import InvalidToken, InvalidValue
-from tidings.topics import EVERYTHING, check_identifier, check_topic, owner_topic
+from tidings.process import this_process
 
 ALGORITHM: Final = "HS256"
 MIN_SECRET_BYTES: Final = 32
 """As long as the digest. Source: RFC 7518, 3.2."""
 MAX_BYTES: Final = 4_000
 """A cookie with its name has to fit into 4,096. Source: RFC 6265, 6.1."""
-MAX_NAMES: Final = 64
-"""In each claim: as many topics as a stream may have by default."""
 LEEWAY_S: Final = 30
 """So much may a signer's clock be ahead of ours; one that is behind takes from its tokens' life."""
-LATEST_S: Final = 2**53
 SECRET_RULE: Final = (
     f"a secret of at least {MIN_SECRET_BYTES} bytes, or pairs kid:secret with commas between them, "
     "of which the first signs"
@@ -39,41 +37,6 @@ SECRET_RULE: Final = (
 _TOKEN: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
 _PAIR: Final = re.compile(r"([A-Za-z0-9._~-]{1,64}):([^,]*)")
 _jws: Final = PyJWS(algorithms=[ALGORITHM])
-
-Names = Annotated[tuple[str, ...], Meta(max_length=MAX_NAMES)]
-Moment = Annotated[int, Meta(ge=0, le=LATEST_S)]
-
-
-class Claims(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a token says; other claims are none of ours. Times in whole seconds since 1970.
-
-    ``topics``: what may be seen, ``operations:<id>`` and the like, ``agents:*``, or ``*``. ``start``: kinds,
-    or ``*``. ``cancel``: topics again. What belongs to ``sub`` may be seen and cancelled anyway.
-    """
-
-    iss: str
-    sub: Annotated[str, Meta(min_length=1)]
-    aud: str | list[str]
-    exp: Moment
-    nbf: Moment = 0
-    iat: Moment = 0
-    jti: Annotated[str, Meta(max_length=128)] = ""
-    topics: Names = ()
-    start: Names = ()
-    cancel: Names = ()
-
-    def __post_init__(self) -> None:
-        """Refuse names that are none. Raises: InvalidValue naming the claim."""
-        if not owner_topic(self.sub):
-            raise InvalidValue(
-                "sub", "at most 128 characters, other than A-Z a-z 0-9 . _ - counting as three"
-            )
-        for claim in ("topics", "cancel"):
-            for name in getattr(self, claim):
-                _check(claim, name)
-        for kind in self.start:
-            if kind != EVERYTHING:
-                check_identifier("start", kind)
 
 
 class _Header(Struct, forbid_unknown_fields=True):
@@ -170,6 +133,19 @@ class Keys:
         return payload
 
 
+def revoke(*, subject: str | None = None, token_id: str | None = None) -> None:
+    """Have a token be good no more, by its id (``jti``), or all of *subject*'s until now. Waits for Redis.
+
+    Open streams end within a second; whoever signs in anew is let in. Kept for 7 days.
+    Raises: InvalidValue unless one of them is given; LogUnavailable.
+    """
+    named = {"sub": subject, "jti": token_id}
+    given = [(claim, value) for claim, value in named.items() if value]
+    if len(given) != 1:
+        raise InvalidValue("subject", "given, or token_id, and not both")
+    this_process().log.revoke(*given[0])
+
+
 def _names(claim: str, names: Iterable[str]) -> tuple[str, ...]:
     """Give the names of a claim. Raises: InvalidValue for one text, and for too many."""
     if isinstance(names, str):
@@ -178,11 +154,3 @@ def _names(claim: str, names: Iterable[str]) -> tuple[str, ...]:
     if len(given) > MAX_NAMES:
         raise InvalidValue(claim, f"at most {MAX_NAMES} names", len(given))
     return given
-
-
-def _check(claim: str, name: str) -> None:
-    try:
-        if name != EVERYTHING:
-            check_topic(name)
-    except InvalidValue as error:
-        raise InvalidValue(claim, f"{error.allowed}, or *", name) from None

@@ -1,6 +1,6 @@
 """What a request for a stream is answered with: its body, or that there is nothing more to come.
 
-Takes what is asked for, checked and allowed; gives frames. Knows nothing of how HTTP is served.
+Takes what is asked for, checked, and by whom; gives frames. Knows nothing of how HTTP is served.
 """
 
 from collections.abc import Callable, Generator
@@ -10,6 +10,8 @@ from tidings.cursor import Cursor
 from tidings.errors import HistoryChanged, LogUnavailable
 from tidings.log import Mark
 from tidings.replay import Opening
+from webapp.access import Access
+from webapp.allowed import narrowed
 from webapp.connection import Connection
 from webapp.errors import NotFound
 from webapp.query import Asked
@@ -25,8 +27,10 @@ HEADERS: Final = {
 CONTENT_TYPE: Final = "text/event-stream"
 
 
-def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None) -> Generator[bytes] | None:
-    """Give the body of the stream; None if its operation is over and the browser has all of it.
+def answer(
+    here: Service, access: Access, asked: Asked, connect: Callable[[], Connection] | None
+) -> Generator[bytes] | None:
+    """Give the body of the stream, of what *access* lets see; None if the browser has all and that is over.
 
     *connect* gives the connection where it can be parked. Waits for Redis unless the ring has
     all that is asked for. Raises: NotFound.
@@ -37,8 +41,9 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
         return _turned_away(here, "unavailable")
     if here.hub.draining or not here.has_room:
         return _turned_away(here, "draining" if here.hub.draining else "overloaded")
-    wanted, past = asked.wanted, asked.past
+    past = asked.past
     try:
+        wanted = narrowed(here, access, asked.wanted)
         opening = here.openings.open(feed, wanted, past)
         end = _end_of(here, asked, opening, feed)
     except (HistoryChanged, LogUnavailable):
@@ -56,6 +61,7 @@ def answer(here: Service, asked: Asked, connect: Callable[[], Connection] | None
         until_end=bool(asked.until),
         over=over,
         connect=connect,
+        grant=access.grant,
     )
     return stream_frames(here.hub, plan)
 

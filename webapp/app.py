@@ -18,6 +18,7 @@ from webapp.views import (
     operations,
     pages,
     results,
+    session,
     uploads,
 )
 
@@ -36,7 +37,7 @@ def create_app(settings: ServiceSettings) -> Flask:
     # One more than is taken: werkzeug cuts a chunked body there and does not say so.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.extensions[EXTENSION] = Service(settings)
-    auth.install(app, settings)
+    auth.install(app)
     errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)
     for view in (
@@ -44,6 +45,7 @@ def create_app(settings: ServiceSettings) -> Flask:
         operations,
         results,
         uploads,
+        session,
         kinds,
         health,
         metrics,

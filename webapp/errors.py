@@ -17,6 +17,14 @@ from webapp.tus import Refusal
 logger = logging.getLogger(__name__)
 
 
+class Unauthorized(Exception):
+    """Nobody that we know asks. It is not said what is wrong with what they have shown."""
+
+
+class Forbidden(Exception):
+    """The asker may see this, and not do it."""
+
+
 class NotFound(Exception):
     """There is nothing by that name, or nothing that the asker may know of."""
 
@@ -48,6 +56,8 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
 def install(app: Flask, max_body_bytes: int) -> None:
     """Have *app* answer every error with a problem document."""
     app.register_error_handler(InvalidValue, _invalid)
+    app.register_error_handler(Unauthorized, lambda _: _unauthorized())
+    app.register_error_handler(Forbidden, _forbidden)
     app.register_error_handler(NotFound, _not_found)
     app.register_error_handler(Gone, _gone)
     app.register_error_handler(Conflict, _conflict)
@@ -61,6 +71,18 @@ def install(app: Flask, max_body_bytes: int) -> None:
 
 def _invalid(error: InvalidValue) -> Response:
     return problem(400, "Bad Request", str(error), field=error.field, allowed=error.allowed)
+
+
+def _unauthorized() -> Response:
+    response = problem(
+        401, "Unauthorized", "this needs a token that is good: Authorization: Bearer, or a session"
+    )
+    response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _forbidden(error: Forbidden) -> Response:
+    return problem(403, "Forbidden", str(error))
 
 
 def _not_found(error: NotFound) -> Response:

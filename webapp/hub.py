@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import gevent
@@ -20,6 +20,7 @@ from tidings.entry import ERA, Entry
 from tidings.log import Mark
 from tidings.topics import Filter
 from webapp import frames
+from webapp.access import Grant
 from webapp.connection import Connection
 from webapp.counts import Counts, said_at_s
 from webapp.pace import in_strides
@@ -58,6 +59,7 @@ class Hub:
         )
         self._ready = Event()
         self.max_streams = sys.maxsize
+        self.is_revoked: Callable[[Grant], bool] = lambda _: False
         self.draining = False
         self.degraded = False
 
@@ -87,7 +89,7 @@ class Hub:
     def join(self, subscriber: Subscriber, opened_at: Mark) -> None:
         """Register a stream that opened when the log stood at *opened_at*."""
         self._registry.add(subscriber)
-        refusal = self._refusal(opened_at)
+        refusal = self._refusal(opened_at, subscriber.grant)
         if refusal is not None:
             subscriber.close(refusal)
 
@@ -106,6 +108,7 @@ class Hub:
         *,
         until_end: bool,
         unsent: bytes = b"",
+        grant: Grant | None = None,
     ) -> None:
         """Take a stream's socket over and carry the stream on from *position*. Does not switch greenlets.
 
@@ -113,12 +116,12 @@ class Hub:
         """
         fd, chunked, head = connection.take()
         subscriber = ParkedSubscriber(
-            wanted, position, self._parking, fd, chunked=chunked, until_end=until_end
+            wanted, position, self._parking, fd, chunked=chunked, until_end=until_end, grant=grant
         )
         subscriber.tail = head + (frames.chunk(unsent) if unsent and chunked else unsent)
         self._registry.add(subscriber)
         self._parking.park(subscriber)
-        refusal = self._refusal(opened_at)
+        refusal = self._refusal(opened_at, grant)
         if refusal is None:
             subscriber.catch_up()
         else:
@@ -175,6 +178,11 @@ class Hub:
         self._finished = mark.position
         self._ready.set()
 
+    def end_revoked(self) -> None:
+        """End every stream that was granted by what has been revoked since."""
+        granted = [(each, each.grant) for each in self._registry if each.grant is not None]
+        _close([each for each, grant in granted if self.is_revoked(grant)], CloseReason.REVOKED)
+
     def drain(self, spread_s: float) -> None:
         """End every stream, spread over *spread_s*, so that they do not all come back at once.
 
@@ -191,8 +199,10 @@ class Hub:
         while self.parked and time.monotonic() < deadline:
             gevent.sleep(LINGER_S / SPREAD_STEPS)
 
-    def _refusal(self, opened_at: Mark) -> CloseReason | None:
+    def _refusal(self, opened_at: Mark, grant: Grant | None) -> CloseReason | None:
         """Say why a stream that opened at *opened_at* may not go live now, if it may not."""
+        if grant is not None and self.is_revoked(grant):
+            return CloseReason.REVOKED  # while it opened
         if opened_at.token != self._token:
             return CloseReason.HISTORY
         if len(self._registry) > self.max_streams:

@@ -15,6 +15,7 @@ from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.topics import Filter
 from webapp import frames
+from webapp.access import Grant
 from webapp.page import Page
 from webapp.subscriber import CloseReason, Subscriber, share
 
@@ -50,9 +51,17 @@ class ParkedSubscriber(Subscriber):
     )
 
     def __init__(
-        self, wanted: Filter, position: Cursor, parking: "Parking", fd: int, *, chunked: bool, until_end: bool
+        self,
+        wanted: Filter,
+        position: Cursor,
+        parking: "Parking",
+        fd: int,
+        *,
+        chunked: bool,
+        until_end: bool,
+        grant: Grant | None = None,
     ) -> None:
-        super().__init__(wanted, position, until_end=until_end)
+        super().__init__(wanted, position, until_end=until_end, grant=grant)
         self.parking = parking
         self.fd = fd
         self.chunked = chunked

@@ -39,8 +39,9 @@ logger = logging.getLogger(__name__)
 class Parking:
     """All parked streams of one process, for its life. Owns their descriptors.
 
-    A stream is ended when it has been open for 80 to 100 % of *lifetime_s*, looked at once a
-    heartbeat. *on_gone* is told of each stream that has ended; *position* says what heartbeats may claim.
+    A stream is ended when it has been open for 80 to 100 % of *lifetime_s*, or shortly before what it was
+    granted by is over. *on_gone* is told of each stream that has ended; *position* says what heartbeats may
+    claim.
     """
 
     def __init__(
@@ -76,11 +77,11 @@ class Parking:
         self._start()
         # Heartbeats of streams that came together are spread over the interval.
         subscriber.heard_at = self.tick - random.randrange(SLOTS)  # noqa: S311 - jitter
-        subscriber.ends_at = self.tick + draw_lifetime(self._lifetime_s) / self._tick_s
+        subscriber.ends_at = self.tick + draw_lifetime(self._lifetime_s, subscriber.grant) / self._tick_s
         self._by_fd[subscriber.fd] = subscriber
         self._chasing.add(subscriber)
         self._epoll_set().register(subscriber.fd, _GONE)
-        self._wheel[subscriber.heard_at % SLOTS].append(subscriber)
+        self._turn_in(subscriber, (subscriber.heard_at - self.tick) % SLOTS or SLOTS)
 
     def chase(self, subscriber: ParkedSubscriber, *, progressed: bool) -> None:
         """Have *subscriber* catch up when its socket is writable; one that leaves has no time but this."""
@@ -157,7 +158,7 @@ class Parking:
         position = self._position()
         try:
             if self.tick >= subscriber.ends_at:
-                subscriber.close(CloseReason.LIFETIME)
+                subscriber.close(subscriber.end_of_life())
             elif position is not None:
                 subscriber.beat(position)
         except Exception:  # noqa: BLE001 - counted, and said by `_look_after_the_watcher`
@@ -181,8 +182,15 @@ class Parking:
                 due.append(subscriber)
             else:
                 rest = random.randint(SILENT_SLOTS, SLOTS) - silent  # noqa: S311 - jitter
-            self._wheel[(slot + rest) % SLOTS].append(subscriber)
+            self._turn_in(subscriber, rest)
         return due
+
+    def _turn_in(self, subscriber: ParkedSubscriber, rest: int) -> None:
+        """Have *subscriber* pass in *rest* slots, or when it ends, if that is sooner."""
+        left = subscriber.ends_at - self.tick
+        if 0 < left < rest:
+            rest = math.ceil(left)
+        self._wheel[(self.tick + rest) % SLOTS].append(subscriber)
 
     def _cut_the_stuck(self) -> None:
         oldest = self.tick - STUCK_S / self._tick_s

@@ -3,6 +3,7 @@
 Takes the words of a URL, gives what stream is asked for. Pure but for werkzeug's own types.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,16 +20,24 @@ from tidings.topics import Filter
 from webapp.opening import Past
 
 MAX_LIMIT: Final = 1_000
+TICKET: Final = "ticket"
+CREDENTIALS: Final = frozenset({"token", "access_token", "id_token", "jwt", "bearer", "authorization"})
+"""Parameters by which others take a token: a URL is written into logs, histories and Referers."""
+_TOKEN: Final = re.compile(r"eyJ[\w-]*\.[\w-]*\.[\w-]*=*", re.ASCII)
 Args = MultiDict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A stream that is asked for; ``topic`` is the one that its path names, empty for ``/stream``."""
+    """A stream that is asked for; ``topic`` is the one that its path names, empty for ``/stream``.
+
+    ``shows``: its URL has what should show who asks, or looks as if.
+    """
 
     wanted: Filter
     past: Past
     topic: str = ""
+    shows: bool = False
 
     @property
     def until(self) -> str:
@@ -44,8 +53,8 @@ def read_stream(topic: str, query: bytes, requested: str, max_topics: int) -> As
     browser's, which an error would silence for ever: that stream starts with a reset.
     Raises: InvalidValue naming the parameter.
     """
-    wanted, history, in_url = _read_query(topic, query, max_topics)
-    return Asked(wanted, Past(requested or in_url, history), topic)
+    wanted, history, in_url, shows = _read_query(topic, query, max_topics)
+    return Asked(wanted, Past(requested or in_url, history), topic, shows)
 
 
 def read_filter(args: Args, topics: Iterable[str], max_topics: int) -> Filter:
@@ -92,15 +101,23 @@ def read_words(args: Args, name: str) -> list[str]:
     return words
 
 
+def misplaced_in(args: Args, *, may_show_a_ticket: bool) -> str:
+    """Name the first parameter that has no business in a URL: a token, or one ticket too many."""
+    for name, value in args.items(multi=True):
+        if name.lower() in CREDENTIALS or _TOKEN.fullmatch(value.strip()):
+            return name
+    return "" if len(args.getlist(TICKET)) <= may_show_a_ticket else TICKET
+
+
 @lru_cache(maxsize=256)  # those who come together mostly ask for the same; a query has at most 4 KB
-def _read_query(topic: str, query: bytes, max_topics: int) -> tuple[Filter, History, str]:
+def _read_query(topic: str, query: bytes, max_topics: int) -> tuple[Filter, History, str, bool]:
     args = Request("GET", "http", None, "", "", query, Headers(), None).args
     wanted = read_filter(args, (topic,) if topic else (), max_topics)
     history = _choice(args, "history", History, History.LATEST)
     in_url = args.get("last_event_id", "")
     if in_url:
         Cursor.parse(in_url)
-    return wanted, history, in_url
+    return wanted, history, in_url, bool(misplaced_in(args, may_show_a_ticket=False))
 
 
 def _choice(args: Args, name: str, choices: type[History], default: History) -> History:

@@ -17,12 +17,14 @@ from tidings.errors import LogUnavailable
 from tidings.log import Log
 from tidings.process import configure
 from tidings.redis_advice import Advice
+from tidings.tickets import Tickets
 from webapp.feed import Feed
 from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
 from webapp.leases import Leases
 from webapp.measuring import Measuring
 from webapp.opening import Openings
+from webapp.revoked import Revoked
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
 from webapp.wakeups import ANSWER_S
@@ -49,6 +51,10 @@ class Service:
         feed_log = Log(settings.log, connections=3, timeout_s=ANSWER_S)
         self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
+        self.keys = settings.keys
+        self.tickets = Tickets(self.log)
+        self.revoked = Revoked(Log(settings.log, connections=1), self.hub.end_revoked)
+        self.hub.is_revoked = self.revoked.has
         self.incoming = Incoming(settings.uploads, settings.log.namespace)
         self.housekeeping = Housekeeping(self)
         self.measuring = Measuring(self)
@@ -71,6 +77,8 @@ class Service:
         self.leases.start()
         self.housekeeping.start()
         self.measuring.start()
+        if self.settings.auth == "required":
+            self.revoked.start()
         if self._adviser is None:
             self._adviser = gevent.spawn(self._take_advice)
 

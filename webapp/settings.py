@@ -11,10 +11,13 @@ from typing import Annotated, Literal, Self
 from msgspec import Meta
 
 from tasks.incoming import PLACE
-from tidings.errors import SettingsError
+from tidings.errors import InvalidValue, SettingsError
+from tidings.log import KEPT_S
 from tidings.settings import AtLeastOne, Positive, Seconds, Settings, env, read_settings
+from tidings.tokens import SECRET_RULE, Keys
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+TokenSeconds = Annotated[int, Meta(ge=60, le=KEPT_S)]
 DrainSeconds = Annotated[float, Meta(gt=0, le=12)]
 """Of gunicorn's graceful_timeout, 20 s, some 6 s go to the rest (webapp.worker, LINGER_S in webapp.hub)."""
 
@@ -28,6 +31,10 @@ class ServiceSettings:
     port: Port = env("PORT", 8000)
     web_concurrency: AtLeastOne = env("WEB_CONCURRENCY", 2)
     auth: Literal["required", "open"] = env("TIDINGS_AUTH", "required")
+    secret_key: str = env("TIDINGS_SECRET_KEY", "")
+    token_issuer: str = env("TIDINGS_TOKEN_ISSUER", "tidings")
+    token_audience: str = env("TIDINGS_TOKEN_AUDIENCE", "tidings")
+    max_token_s: TokenSeconds = env("TIDINGS_MAX_TOKEN_S", 86_400)
     metrics_token: str = env("TIDINGS_METRICS_TOKEN", "")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
     lifetime_s: Positive = env("TIDINGS_STREAM_LIFETIME_S", 3_600.0)
@@ -62,9 +69,26 @@ class ServiceSettings:
                 f"TIDINGS_AUTH='open' lets everybody see everything, so HOST must be a loopback address, "
                 f"not {service.host!r}"
             )
+        if service is not None and service.auth == "required":
+            problems += _problems_of(service.secret_key)
         if problems or service is None:
             raise SettingsError(problems)
         return service
+
+    @property
+    def keys(self) -> Keys:
+        """The keys that tokens are verified with: none where there is no secret. Raises: InvalidValue."""
+        return Keys.parse(self.secret_key) if self.secret_key else Keys({})
+
+
+def _problems_of(secret: str) -> list[str]:
+    if not secret:
+        return [f"TIDINGS_SECRET_KEY is not set: {SECRET_RULE} (TIDINGS_AUTH=open needs none, on loopback)"]
+    try:
+        Keys.parse(secret)
+    except InvalidValue as error:
+        return [str(error)]
+    return []
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,12 +12,14 @@ from contextlib import closing
 from socket import MSG_PEEK
 from typing import Any, Final
 
-from tidings.errors import InvalidValue
+from werkzeug.http import parse_cookie
+
+from tidings.errors import InvalidValue, LogUnavailable
 from tidings.topics import FAMILIES, check_identifier
 from webapp import auth
 from webapp.answer import CONTENT_TYPE, HEADERS, answer
 from webapp.connection import PlainConnection
-from webapp.errors import NotFound
+from webapp.errors import NotFound, Unauthorized
 from webapp.head import MAX_BYTES, Head, read_head
 from webapp.query import Asked, read_stream
 from webapp.service import Service
@@ -49,11 +51,12 @@ class Shortcut:
             return False
         try:
             asked = self._read(head)
-            if asked is None or auth.refusal(self._here.settings, "events") is not None:
+            if asked is None or asked.shows:  # a ticket is taken once, so by one way
                 return False
+            access = auth.admit(self._here, _carried(head))
             connection = PlainConnection(connected, self._headers, is_http_1_1=head.is_http_1_1)
-            body = answer(self._here, asked, lambda: connection)
-        except (InvalidValue, NotFound):
+            body = answer(self._here, access, asked, lambda: connection)
+        except (InvalidValue, LogUnavailable, NotFound, Unauthorized):
             return False
         if body is None:
             return False
@@ -74,6 +77,12 @@ class Shortcut:
             return None
         requested = head.headers.get("last-event-id", "")
         return read_stream(topic, head.query, requested, self._here.settings.max_topics)
+
+
+def _carried(head: Head) -> auth.Carried:
+    fields = head.headers
+    cookie = parse_cookie(fields.get("cookie", "")).get(auth.COOKIE, "")
+    return auth.Carried(fields.get("authorization", ""), cookie, fields.get("sec-fetch-site", ""))
 
 
 def _write(body: Generator[bytes], connection: PlainConnection) -> None:

@@ -14,6 +14,7 @@ from tidings.log import Mark
 from tidings.replay import Opening
 from tidings.topics import Filter
 from webapp import frames
+from webapp.access import Grant
 from webapp.connection import Connection
 from webapp.hub import Hub
 from webapp.opening import CHUNK_BYTES, Past, entry_chunks, opening_frames
@@ -28,7 +29,8 @@ class Plan:
     """What one stream will send, opened when the log stood at *opened_at*.
 
     ``until_end``: it is one operation's own stream, and ends with it; ``over``: that has
-    ended already, within the opening. ``connect`` gives the connection where it can be parked.
+    ended already, within the opening. ``connect`` gives the connection where it can be parked. ``grant``:
+    whom it is for, if anybody was asked.
     """
 
     wanted: Filter
@@ -39,6 +41,7 @@ class Plan:
     until_end: bool = False
     over: bool = False
     connect: Callable[[], Connection] | None = None
+    grant: Grant | None = None
 
 
 def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
@@ -63,9 +66,12 @@ def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
             plan.opened_at,
             until_end=plan.until_end,
             unsent=unsent,
+            grant=plan.grant,
         )
         return
-    subscriber = WaitingSubscriber(plan.wanted, plan.opening.position, until_end=plan.until_end)
+    subscriber = WaitingSubscriber(
+        plan.wanted, plan.opening.position, until_end=plan.until_end, grant=plan.grant
+    )
     hub.join(subscriber, plan.opened_at)
     try:
         yield from _live_frames(hub, subscriber, plan.heartbeat_s)
@@ -107,11 +113,11 @@ def _opened(hub: Hub, plan: Plan, keeps: int) -> Generator[bytes, None, bytes | 
 def _live_frames(hub: Hub, subscriber: WaitingSubscriber, heartbeat_s: float) -> Iterator[bytes]:
     """Yield what comes, and a heartbeat after each silence, until the subscriber is closed."""
     silent_since = time.monotonic()
-    ends_at = silent_since + draw_lifetime(hub.lifetime_s)
+    ends_at = silent_since + draw_lifetime(hub.lifetime_s, subscriber.grant)
     while subscriber.closed is None:
         now = time.monotonic()
         if now >= ends_at:
-            subscriber.close(CloseReason.LIFETIME)
+            subscriber.close(subscriber.end_of_life())
             break
         matching = subscriber.matching(hub.ring)
         entries = share(matching)

@@ -7,6 +7,7 @@ closed, and its resume says the rest.
 """
 
 import random
+import time
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
@@ -15,6 +16,7 @@ from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.topics import Filter
 from webapp import frames
+from webapp.access import Grant
 from webapp.page import Page
 from webapp.ring import Ring
 
@@ -23,6 +25,9 @@ MAX_WAITING_BYTES: Final = 65_536
 
 SHORTEST_LIFE: Final = 0.8
 """Of the longest: streams that came together do not all go together (mercure does the same)."""
+
+EXPIRY_SPREAD_S: Final = 10.0
+"""Streams whose tokens were made together end so many seconds apart, before those are over. Guessed."""
 
 
 class CloseReason(StrEnum):
@@ -34,6 +39,9 @@ class CloseReason(StrEnum):
     DRAINING = "draining"
     LIFETIME = "lifetime"
     """It was open for as long as streams may be: whoever is still there comes back at once."""
+    EXPIRED = "expired"
+    """What it was granted by is good no more: who comes back with a new token goes on."""
+    REVOKED = "revoked"
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
     OVERLOADED = "overloaded"
@@ -47,13 +55,16 @@ class Subscriber:
 
     Made by its stream, closed by the hub or by its gear. ``position`` may lag behind what the
     reader has by what was not for it. ``until_end``: it is one operation's own stream, and
-    ends with it.
+    ends with it. ``grant``: whom it was opened for, if anybody was asked.
     """
 
-    __slots__ = ("closed", "position", "until_end", "wanted")
+    __slots__ = ("closed", "grant", "position", "until_end", "wanted")
 
-    def __init__(self, wanted: Filter, position: Cursor, *, until_end: bool = False) -> None:
+    def __init__(
+        self, wanted: Filter, position: Cursor, *, until_end: bool = False, grant: Grant | None = None
+    ) -> None:
         self.wanted = wanted
+        self.grant = grant
         self.position = position
         self.until_end = until_end
         self.closed: CloseReason | None = None
@@ -73,12 +84,17 @@ class Subscriber:
     def farewell(self) -> bytes:
         """Give what the browser is told before the end of the body: when to come back, if it is sent away.
 
-        A drain is spread over some seconds as it is. Those that find no room come back to the same
-        full process, all at once if they were cut at once.
+        A drain and what expires are spread over some seconds as they are. Those that find no room come back
+        to the same full process, all at once if they were cut at once.
         """
-        if self.closed is CloseReason.DRAINING:
+        if self.closed in {CloseReason.DRAINING, CloseReason.EXPIRED}:
             return frames.retry()
         return frames.retry(frames.AWAY_SPREAD) if self.closed is CloseReason.OVERLOADED else b""
+
+    def end_of_life(self) -> CloseReason:
+        """Say why a stream ends whose time is up: its token's, if that has no more than its jitter left."""
+        is_expiring = self.grant is not None and self.grant.expires_at - time.time() <= EXPIRY_SPREAD_S
+        return CloseReason.EXPIRED if is_expiring else CloseReason.LIFETIME
 
     def take(self, ring: Ring) -> list[Entry]:
         """Take what has come since the last time, and stand at the ring's head. Never blocks.
@@ -119,6 +135,11 @@ def conflate(entries: list[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.type != "progress" or newest[entry.operation_id] is entry]
 
 
-def draw_lifetime(longest_s: float) -> float:
-    """Draw how many seconds one stream may be open."""
-    return longest_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311 - jitter
+def draw_lifetime(longest_s: float, grant: Grant | None = None) -> float:
+    """Draw how many seconds one stream may be open: never beyond what it was granted by."""
+    lifetime_s = longest_s * random.uniform(SHORTEST_LIFE, 1)  # noqa: S311 - jitter
+    if grant is None:
+        return lifetime_s
+    rest_s = max(grant.expires_at - time.time(), 0)
+    spread_s = min(EXPIRY_SPREAD_S, rest_s * (1 - SHORTEST_LIFE))
+    return min(lifetime_s, rest_s - random.uniform(0, spread_s))  # noqa: S311 - jitter

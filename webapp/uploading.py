@@ -33,7 +33,7 @@ class Uploading:
         self._here = here
         self._note = note
         self._reporter = here.process.reporter
-        self._descriptor = descriptor_of(note.id)
+        self._descriptor = descriptor_of(note.id, note.owner)
         self._begin, self._began_s = offset, time.monotonic()
         self._told = offset or None  # that there is nothing yet is worth an event
         self._latest: int | None = None
@@ -94,13 +94,19 @@ class Uploading:
         Raises: InvalidValue if it is over, LogUnavailable, DispatchFailed: then it may be tried again.
         """
         tidings.celery.dispatch(
-            self._here.producer, TASK, {"upload": self._note.id}, kind=UPLOAD, id=self._note.id, goes_on=True
+            self._here.producer,
+            TASK,
+            {"upload": self._note.id},
+            kind=UPLOAD,
+            id=self._note.id,
+            owner=self._note.owner or None,
+            goes_on=True,
         )
 
 
-def descriptor_of(upload_id: str) -> Descriptor:
+def descriptor_of(upload_id: str, owner: str = "") -> Descriptor:
     """Describe the operation of an upload."""
-    return Descriptor.of(upload_id, UPLOAD, name=TASK)
+    return Descriptor.of(upload_id, UPLOAD, name=TASK, owner=owner)
 
 
 def end(here: "Service", upload_id: str, code: str, message: str) -> None:

@@ -8,6 +8,7 @@ from gevent.event import Event
 
 from tidings.cursor import Cursor
 from tidings.topics import Filter
+from webapp.access import Grant
 from webapp.page import Page
 from webapp.subscriber import CloseReason, Subscriber
 
@@ -17,8 +18,10 @@ class WaitingSubscriber(Subscriber):
 
     __slots__ = ("_news", "nudged")
 
-    def __init__(self, wanted: Filter, position: Cursor, *, until_end: bool = False) -> None:
-        super().__init__(wanted, position, until_end=until_end)
+    def __init__(
+        self, wanted: Filter, position: Cursor, *, until_end: bool = False, grant: Grant | None = None
+    ) -> None:
+        super().__init__(wanted, position, until_end=until_end, grant=grant)
         self._news = Event()
         self.nudged = False
 

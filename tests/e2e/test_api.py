@@ -448,7 +448,7 @@ def test_every_answer_has_the_security_headers(stack: Stack) -> None:
 
 def test_closed_service_refuses_all_but_the_health_checks(redis_server: RedisServer, tmp_path: Path) -> None:
     """With TIDINGS_AUTH=required nothing is shown or started for anybody without a token."""
-    env = {"TIDINGS_NAMESPACE": "closed", "TIDINGS_AUTH": "required"}
+    env = {"TIDINGS_NAMESPACE": "closed", "TIDINGS_AUTH": "required", "TIDINGS_SECRET_KEY": "x" * 32}
     with Stack(redis_server.url, tmp_path, worker=False, web=1, **env) as stack:
         for path in ("/operations", "/operations/a", "/operations/a/events", "/events/stream", "/nothing"):
             assert_problem(get(stack, path), 401)
@@ -469,6 +469,8 @@ def test_closed_service_refuses_all_but_the_health_checks(redis_server: RedisSer
             ["PORT", "TIDINGS_HEARTBEAT_S", "REDIS_URL"],
         ),
         ({"REDIS_URL": "http://:secret@host"}, ["REDIS_URL"]),
+        ({"TIDINGS_AUTH": "required"}, ["TIDINGS_SECRET_KEY"]),
+        ({"TIDINGS_AUTH": "required", "TIDINGS_SECRET_KEY": "secrets"}, ["TIDINGS_SECRET_KEY"]),
     ],
 )
 def test_impossible_settings_end_the_service_with_a_line_each(
@@ -488,7 +490,8 @@ def test_impossible_settings_end_the_service_with_a_line_each(
 
     assert done.returncode != 0
     assert done.stdout == ""
-    assert "secret" not in done.stderr
+    assert ":secret@" not in done.stderr
+    assert "secrets" not in done.stderr
     for variable in named:
         assert any(variable in line for line in lines)
     assert len(lines) <= len(named)

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.forged_tokens import FORGED, HOUR_S, KID, OTHER, SECRET, claims, good, signed
+from tidings.claims import Claims
 from tidings.errors import InvalidToken, InvalidValue
-from tidings.tokens import MAX_BYTES, Claims, Keys
+from tidings.tokens import MAX_BYTES, Keys
 
 KEYS = Keys.parse(f"{KID}:{SECRET}")
 DAY_S = 24 * HOUR_S

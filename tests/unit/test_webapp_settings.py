@@ -6,11 +6,13 @@ from tidings.errors import SettingsError
 from webapp.settings import ServiceSettings
 
 REDIS = {"REDIS_URL": "redis://localhost"}
+SECRET = "a secret that is as long as one has to be"  # noqa: S105 - not one
+CLOSED = REDIS | {"TIDINGS_SECRET_KEY": SECRET}
 
 
 def test_the_defaults_ask_for_a_token() -> None:
     """A service that was told nothing but its Redis is closed to strangers."""
-    settings = ServiceSettings.from_env(REDIS)
+    settings = ServiceSettings.from_env(CLOSED)
     assert (settings.auth, settings.port, settings.web_concurrency) == ("required", 8000, 2)
     assert settings.log.redis_url == REDIS["REDIS_URL"]
 
@@ -45,5 +47,31 @@ def test_problems_of_the_log_and_of_the_service_are_said_together() -> None:
 def test_a_drain_must_leave_time_before_gunicorn_kills(drain_s: str) -> None:
     """A drain that would outlast gunicorn's graceful_timeout is refused when the process starts."""
     with pytest.raises(SettingsError, match="TIDINGS_DRAIN_S"):
-        ServiceSettings.from_env({**REDIS, "TIDINGS_DRAIN_S": drain_s})
-    assert ServiceSettings.from_env({**REDIS, "TIDINGS_DRAIN_S": "12"}).drain_s == 12
+        ServiceSettings.from_env({**CLOSED, "TIDINGS_DRAIN_S": drain_s})
+    assert ServiceSettings.from_env({**CLOSED, "TIDINGS_DRAIN_S": "12"}).drain_s == 12
+
+
+@pytest.mark.parametrize("secret", ["", "password", f"new:{SECRET},old:short"])
+def test_a_closed_service_needs_a_secret(secret: str) -> None:
+    """Without one that is long enough it does not start, and what it was given is not shown."""
+    with pytest.raises(SettingsError) as caught:
+        ServiceSettings.from_env({**REDIS, "TIDINGS_SECRET_KEY": secret})
+    (problem,) = caught.value.problems
+    assert problem.startswith("TIDINGS_SECRET_KEY")
+    assert "at least 32 bytes" in problem
+    assert not secret or secret not in problem
+    assert SECRET not in problem
+
+
+def test_an_open_service_needs_no_secret() -> None:
+    """There is nothing to verify; nor is any shown of one that was set."""
+    settings = ServiceSettings.from_env({**CLOSED, "TIDINGS_AUTH": "open", "HOST": "127.0.0.1"})
+    assert SECRET not in repr(settings)
+    assert ServiceSettings.from_env({**REDIS, "TIDINGS_AUTH": "open", "HOST": "127.0.0.1"}).auth == "open"
+
+
+def test_a_token_may_not_outlive_what_is_known_of_its_revocation() -> None:
+    """Revocations are kept for 7 days."""
+    assert ServiceSettings.from_env({**CLOSED, "TIDINGS_MAX_TOKEN_S": "604800"}).max_token_s == 604_800
+    with pytest.raises(SettingsError, match="TIDINGS_MAX_TOKEN_S"):
+        ServiceSettings.from_env({**CLOSED, "TIDINGS_MAX_TOKEN_S": "604801"})

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request
 
 from tidings.topics import check_identifier
 from webapp.answer import CONTENT_TYPE, HEADERS, answer
+from webapp.auth import access
 from webapp.connection import CONNECTION
 from webapp.query import read_stream
 from webapp.service import service
@@ -45,7 +46,7 @@ def _stream(topic: str) -> Response:
     here = service()
     requested = request.headers.get("Last-Event-ID", "")
     asked = read_stream(topic, request.query_string, requested, here.settings.max_topics)
-    body = answer(here, asked, request.environ.get(CONNECTION))
+    body = answer(here, access(), asked, request.environ.get(CONNECTION))
     if body is None:
         return Response(status=204, headers=HEADERS)
     return Response(body, content_type=CONTENT_TYPE, headers=HEADERS)

@@ -11,19 +11,22 @@ import tidings.celery
 from tasks.catalog import kind_named
 from tidings.checking import check
 from tidings.cursor import Cursor
+from tidings.descriptor import Descriptor
 from tidings.errors import InvalidValue, LogUnavailable
 from tidings.events import CANCELLED, CANCELLING, QUEUED
 from tidings.log import Log
 from tidings.replay import MAX_STATES, Opening, from_the_beginning, resume
 from tidings.topics import Filter, check_identifier
 from tidings.values import MAX_MESSAGE_CHARS
-from webapp.auth import asker
+from webapp.access import Access
+from webapp.allowed import check_start, found, narrowed
+from webapp.auth import access
 from webapp.cancelling import cancel, cancel_leaves
 from webapp.documents import event_document, events_url, operation_document
-from webapp.errors import Conflict, NotFound
+from webapp.errors import Conflict, Forbidden, NotFound
 from webapp.listing import Wanted, read_before, read_page, read_wanted
 from webapp.query import read_cursor, read_filter, read_limit
-from webapp.service import service
+from webapp.service import Service, service
 
 DEFAULT_LIMIT: Final = 100
 
@@ -55,7 +58,7 @@ def list_operations() -> Response:
     ``topics`` it lists at most `MAX_STATES`, without a next page.
     """
     here = service()
-    on = read_filter(request.args, (), here.settings.max_topics)
+    on = narrowed(here, access(), read_filter(request.args, (), here.settings.max_topics))
     wanted, before = read_wanted(request.args), read_before(request.args)
     limit = read_limit(request.args, DEFAULT_LIMIT)
     if on.names_topics:
@@ -87,7 +90,7 @@ def show_operation(operation_id: str) -> Response:
     """Show one operation, with the cursor to open a stream from without a hole."""
     topic = f"operations:{check_identifier('id', operation_id)}"
     mark, states = service().log.state([topic], 0)
-    if not states:
+    if not states or not access().sees(states[0].topics):
         raise NotFound(f"operation {operation_id}")
     return _json({"operation": operation_document(states[0]), "lastEventId": mark.position.wire})
 
@@ -102,7 +105,7 @@ def list_events(operation_id: str) -> Response:
     here = service()
     log = here.log
     topic = f"operations:{check_identifier('id', operation_id)}"
-    wanted = read_filter(request.args, (topic,), here.settings.max_topics)
+    wanted = narrowed(here, access(), read_filter(request.args, (topic,), here.settings.max_topics))
     after = read_cursor(request.args, "after")
     limit = read_limit(request.args, DEFAULT_LIMIT)
     opening = _history(log, wanted, after)
@@ -125,13 +128,19 @@ def list_events(operation_id: str) -> Response:
 def start_operation() -> Response:
     """Start an operation of one of our kinds; refused before anything is queued if anything is wrong."""
     asked = _read_body(StartRequest)
+    here, asker = service(), access()
     kind = kind_named(asked.kind)
+    check_start(asker, kind.name)
     kwargs = kind.check(asked.params)
+    chosen = None if asked.id is UNSET else asked.id
+    if chosen is not None and not asker.may_name(Descriptor.of(chosen, kind.name).topics):
+        raise Forbidden("id may only be chosen by who has a token that names the operation's topics")
     started = tidings.celery.dispatch(
-        service().producer, kind.task, kwargs, kind=kind.name, id=None if asked.id is UNSET else asked.id
+        here.producer, kind.task, kwargs, kind=kind.name, id=chosen, owner=asker.owner
     )
     url = events_url(started.id)
     body = {"operationId": started.id, "kind": kind.name, "status": QUEUED, "eventsUrl": url}
+    body |= _ticket(here, asker, started.topics)
     return _json(body, 202, Location=f"/api/operations/{started.id}")
 
 
@@ -145,10 +154,11 @@ def cancel_operation(operation_id: str) -> Response:
     here = service()
     asked = _read_body(CancelRequest)
     check_identifier("id", operation_id)
-    state = here.log.operation(operation_id)
-    if state is None:
-        raise NotFound(f"operation {operation_id}")
-    codes = cancel(here, state, asker(), reason=asked.reason, attempt=asked.attempt)
+    asker = access()
+    state = found(here, asker, operation_id)
+    if not asker.may_cancel(state.topics):
+        raise Forbidden("this operation may be seen and not cancelled")
+    codes = cancel(here, state, asker.subject, reason=asked.reason, attempt=asked.attempt)
     match codes[0]:
         case "over":
             raise Conflict(f"operation {operation_id} is over", operationStatus=_status(operation_id))
@@ -159,9 +169,19 @@ def cancel_operation(operation_id: str) -> Response:
     if "error" in codes:
         raise LogUnavailable("the cancelling could not be appended")
     if state.descriptor.workflow_id == operation_id:
-        cancel_leaves(here, operation_id, asker(), reason=asked.reason)
+        cancel_leaves(here, operation_id, asker.subject, reason=asked.reason)
     status = CANCELLED if codes[-1] == "stored" else CANCELLING
     return _json({"operationId": operation_id, "status": status, "eventsUrl": events_url(operation_id)}, 202)
+
+
+def _ticket(here: Service, asker: Access, topics: tuple[str, ...]) -> dict[str, str]:
+    """Give a ticket for what was started: it is no error if Redis has just gone, since it was started."""
+    if asker.grant is None:
+        return {}
+    try:
+        return {"ticket": here.tickets.issue(topics, *asker.grant)}
+    except LogUnavailable:
+        return {}
 
 
 def _status(operation_id: str) -> str:

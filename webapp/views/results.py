@@ -7,6 +7,8 @@ from flask import Blueprint, Response
 from msgspec import json
 
 from tidings.media_type import OCTETS
+from webapp.allowed import check_results
+from webapp.auth import access
 from webapp.errors import NotFound
 from webapp.service import service
 from webapp.threads import in_thread
@@ -22,6 +24,7 @@ blueprint = Blueprint("results", __name__, url_prefix="/api/operations/<operatio
 @blueprint.get("")
 def list_results(operation_id: str) -> Response:
     """List the names of the operation's results."""
+    check_results(service(), access(), operation_id)
     results = service().process.results
     names = in_thread(lambda: results.names(operation_id))
     body = json.encode({"results": [{"name": name, "url": f"{_url(operation_id)}/{name}"} for name in names]})
@@ -31,6 +34,7 @@ def list_results(operation_id: str) -> Response:
 @blueprint.get("/<name>")
 def show_result(operation_id: str, name: str) -> Response:
     """Hand a result out, as what its content says that it is, and never as a document of our origin."""
+    check_results(service(), access(), operation_id)
     results = service().process.results
     try:
         found = in_thread(lambda: results.open(operation_id, name))

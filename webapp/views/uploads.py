@@ -16,7 +16,8 @@ from tidings.errors import InvalidValue
 from tidings.events import QUEUED
 from tidings.operation import new_id
 from webapp import tus
-from webapp.auth import asker
+from webapp.allowed import check_start
+from webapp.auth import access
 from webapp.cancelling import cancel
 from webapp.documents import events_url
 from webapp.errors import Gone, NotFound
@@ -55,6 +56,7 @@ def show_capabilities(upload_id: str = "") -> Response:  # noqa: ARG001 - the sa
 def create_upload() -> Response:
     """Begin an upload, with its first bytes if they come along; whoever creates it knows its operation."""
     here = service()
+    check_start(access(), UPLOAD)
     length = tus.read_length(request.headers, here.settings.max_upload_bytes)
     note = _note(new_id(), length, request.headers.get(METADATA, ""))
     if request.content_length and request.mimetype != tus.CHUNK_TYPE:
@@ -121,7 +123,7 @@ def terminate(upload_id: str) -> Response:
     upload = _find(upload_id)
     state = here.log.operation(upload.note.id)
     if state is not None:
-        cancel(here, state, asker(), reason="terminated")
+        cancel(here, state, access().subject, reason="terminated")
     if state is None or state.end is not None:
         in_thread(partial(here.incoming.delete, upload_id))
     return Response(status=204)
@@ -149,6 +151,7 @@ def _note(upload_id: str, length: int, metadata: str) -> Note:
     then = None
     if params.then is not None:
         kind = kind_named(params.then.kind, f"{METADATA}.then.kind")
+        check_start(access(), kind.name)
         kwargs = kind.check(_with_id(params.then.params, upload_id), f"{METADATA}.then.params")
         then = ThenNote(id=new_id(), kind=kind.name, kwargs=kwargs)
     return Note(
@@ -158,6 +161,7 @@ def _note(upload_id: str, length: int, metadata: str) -> Note:
         sha256=params.sha256.lower(),
         then=then,
         metadata=metadata,
+        owner=access().owner or "",
     )
 
 
@@ -175,13 +179,16 @@ def _with_id(said: Any, upload_id: str) -> Any:
 
 
 def _find(upload_id: str) -> Upload:
-    """Find an upload. Raises: NotFound; Gone if it has expired, is over, or its bytes were deleted."""
+    """Find an upload of the asker's. Raises: NotFound; Gone if it has expired, is over, or was deleted."""
     here = service()
     try:
         upload = in_thread(partial(here.incoming.find, upload_id))
     except FileNotFoundError as error:
         known = here.log.operation(upload_id) if ID.fullmatch(upload_id) else None
-        raise (Gone if known else NotFound)(f"upload {upload_id}") from error
+        is_known = known is not None and access().sees(known.topics)
+        raise (Gone if is_known else NotFound)(f"upload {upload_id}") from error
+    if not access().owns(upload.note.owner):
+        raise NotFound(f"upload {upload_id}")
     if _expires_at(upload) < time.time():
         raise Gone(f"upload {upload_id}")
     return upload
