@@ -22,6 +22,7 @@ from tidings.entry import ERA as ERA_TYPE
 from tidings.entry import Entry
 from tidings.log import Mark
 from tidings.topics import Filter
+from webapp.access import Grant
 from webapp.connection import GunicornConnection
 from webapp.hub import Hub
 from webapp.page import Page
@@ -250,6 +251,7 @@ class HubStreams(_Streams):
         chunked: bool = True,
         until_end: bool = False,
         tcp: bool = False,
+        grant: Grant | None = None,
     ) -> Browser:
         """Park a stream that stands at *after* (the ring's head)."""
         ours, browser = self._adopt(tcp_pair() if tcp else socket.socketpair(), 0, chunked=chunked)
@@ -257,7 +259,7 @@ class HubStreams(_Streams):
         if send_buffer_bytes:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer_bytes)
         position = after or self.hub.ring.head or START
-        self.hub.park(connection, wanted, position, self.mark, until_end=until_end)
+        self.hub.park(connection, wanted, position, self.mark, until_end=until_end, grant=grant)
         return browser
 
     def route(self, *entries: Entry) -> None:

@@ -46,8 +46,10 @@ class Revoked:
 
         Raises: LogUnavailable.
         """
-        if not self._read.wait(READY_S):
-            raise LogUnavailable("revocations have not been read yet")
+        if not self._read.is_set():
+            self.start()
+            if not self._read.wait(READY_S):
+                raise LogUnavailable("revocations have not been read yet")
         return self.has(grant)
 
     def has(self, grant: Grant) -> bool:
@@ -72,16 +74,20 @@ class Revoked:
 
     def _follow(self) -> None:
         """Read all there is, after each loss of contact, then what comes. Raises: LogUnavailable."""
-        after, wait_ms = FROM_THE_BEGINNING, None
+        after = self.look(FROM_THE_BEGINNING)
         while True:
-            found = self._log.revoked(after, wait_ms)
-            for entry_id, claim, value in found:
-                after = entry_id
-                self._take(claim, value, int(entry_id.partition("-")[0]) / 1_000)
-            if found:
-                self._on_news()
-            self._read.set()
-            wait_ms = WAIT_MS
+            after = self.look(after, WAIT_MS)
+
+    def look(self, after: str, wait_ms: int | None = None) -> str:
+        """Read what came *after* an entry, or wait for it; give the last. Raises: LogUnavailable."""
+        found = self._log.revoked(after, wait_ms)
+        for entry_id, claim, value in found:
+            after = entry_id
+            self._take(claim, value, int(entry_id.partition("-")[0]) / 1_000)
+        if found:
+            self._on_news()
+        self._read.set()
+        return after
 
     def _take(self, claim: str, value: str, at_s: float) -> None:
         if claim == "jti":

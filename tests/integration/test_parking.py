@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
@@ -31,6 +32,7 @@ from tidings.cursor import Cursor
 from tidings.entry import Entry
 from tidings.log import Mark
 from tidings.topics import Filter
+from webapp.access import Grant
 from webapp.hub import LINGER_S
 from webapp.pace import STRIDE
 from webapp.page import Page
@@ -545,6 +547,48 @@ def test_streams_end_when_they_have_been_open_for_long_enough() -> None:
     assert len(set(ended_at.values())) > SLOTS // 4
     assert all(_claims_hold(browser) for browser in ended_at)
     assert here.hub.closed == {CloseReason.LIFETIME: 100}
+
+
+def test_a_stream_ends_before_what_it_was_granted_by() -> None:
+    """Within a slot of the wheel and not at its next heartbeat, told when to come back; others stay."""
+    with HubStreams(heartbeat_s=15) as here:
+        ends_at = time.time() + 2
+        granted = [here.open(MINE, grant=Grant("ann", expires_at=ends_at)) for _ in range(40)]
+        others = [here.open(MINE, grant=Grant("ann", expires_at=ends_at + 3_600)), here.open(MINE)]
+        ended_at: dict[Browser, int] = {}
+
+        def over() -> bool:
+            for browser in granted:
+                browser.read_all()
+                if browser.over:
+                    ended_at.setdefault(browser, here.tick)
+            return len(ended_at) == 40
+
+        run_until(over, timeout_s=30)
+        assert here.hub.closed == {CloseReason.EXPIRED: 40}
+        assert here.hub.parked == len(others)
+
+    assert all(browser.body.complete and browser.parser.retry_ms is not None for browser in granted)
+    assert max(ended_at.values()) <= 8 + 2  # slots of 0.25 s; a heartbeat comes after 60
+
+
+def test_what_is_revoked_is_ended_at_once_and_not_let_in() -> None:
+    """Of whom it was granted to, and of nobody else; without a word: there is nothing to come back for."""
+    with HubStreams() as here:
+        hers, his = (here.open(MINE, grant=Grant(name)) for name in ("ann", "bob"))
+        nobodys = here.open(MINE)
+        run_until(lambda: here.hub.parked == 3)
+        here.hub.is_revoked = lambda grant: grant.subject == "ann"
+        here.hub.end_revoked()
+        late = here.open(MINE, grant=Grant("ann"))
+        here.route(make_entry(here.next_n()))
+        run_until(lambda: his.read_all() or his.places)
+        run_until(lambda: nobodys.read_all() or nobodys.places)
+        for browser in (hers, late):
+            browser.read_all()
+            assert (browser.over, browser.places) == (True, [])
+            assert (browser.body.complete, browser.parser.retry_ms) == (True, None)
+        assert here.hub.closed == {CloseReason.REVOKED: 2}
 
 
 def _listen(streams: ParkedStreams, browsers: list[Browser], beats: int) -> list[list[int]]:

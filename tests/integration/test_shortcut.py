@@ -10,6 +10,7 @@ from flask import Flask
 from gevent import socket
 from werkzeug.test import Client
 
+from tests.forged_tokens import SECRET
 from tests.http_body import ChunkedBody
 from tests.sse import parse
 from tidings.descriptor import Descriptor
@@ -17,6 +18,8 @@ from tidings.events import Complete, Progress
 from tidings.log import Log
 from tidings.record import OWN, Record
 from tidings.settings import Settings
+from tidings.tickets import Tickets
+from tidings.tokens import Keys
 from webapp.app import SECURITY_HEADERS, create_app
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
@@ -48,12 +51,12 @@ class Ways:
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.here: Service = app.extensions[EXTENSION]
-        self._client = Client(app)
+        self._client = Client(app, use_cookies=False)
         self._shortcut = Shortcut(self.here, SECURITY_HEADERS)
 
-    def long(self, path: str, cursor: str = "", method: str = "GET") -> Told:
+    def long(self, path: str, cursor: str = "", method: str = "GET", **more: str) -> Told:
         """Ask Flask."""
-        headers = {"Last-Event-ID": cursor} if cursor else {}
+        headers = more | ({"Last-Event-ID": cursor} if cursor else {})
         response = self._client.open(path, method=method, headers=headers)
         if response.content_type != "text/event-stream":
             return Told(response.status_code, {}, [])
@@ -66,9 +69,12 @@ class Ways:
         response.close()
         return Told(response.status_code, dict(response.headers), _types(bytes(body)))
 
-    def short(self, path: str, cursor: str = "", method: str = "GET", version: str = "1.1") -> Told | None:
+    def short(
+        self, path: str, cursor: str = "", method: str = "GET", version: str = "1.1", **more: str
+    ) -> Told | None:
         """Ask the short way; None if it leaves the request, of which it has then read nothing."""
-        last = f"Last-Event-ID: {cursor}\r\n" if cursor else ""
+        headers = more | ({"Last-Event-ID": cursor} if cursor else {})
+        last = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         request = f"{method} {path} HTTP/{version}\r\nHost: here\r\n{last}\r\n".encode()
         ours, theirs = socket.socketpair()
         with ours, theirs:
@@ -232,3 +238,75 @@ def test_flask_does_nothing_to_a_stream_that_the_shortcut_leaves_out(made: Calla
     assert [len(after.get(scope, ())) for scope in (None, "events")] == [1, 0]  # SECURITY_HEADERS
     assert not app.teardown_request_funcs
     assert not app.url_value_preprocessors
+
+
+def closed(made: Callable[..., Ways], log: Log) -> Ways:
+    """Make an app that asks for tokens, and knows that none was revoked but one."""
+    ways = made(auth="required", secret_key=SECRET)
+    log.revoke("jti", "revoked")
+    ways.here.revoked.look("0-0")
+    return ways
+
+
+def bearer(*topics: str, **may: Any) -> dict[str, str]:
+    """Sign a token, as the header that carries it."""
+    return {"Authorization": f"Bearer {Keys.parse(SECRET).sign('ann', 60, topics=topics, **may)}"}
+
+
+GRANTED = {
+    "everything": (ALL, ("*",), 200),
+    "everything, of one": (ALL, ("operations:running",), 200),
+    "everything, of nothing": (ALL, (), 200),
+    "one": ("/api/events/operations/running", ("operations:running",), 200),
+    "one of a workflow": ("/api/events/operations/running", ("workflows:w",), 200),
+    "a workflow": ("/api/events/workflows/w", ("workflows:*",), 200),
+    "another": ("/api/events/operations/running", ("operations:over",), 404),
+    "another's workflow": ("/api/events/workflows/w", ("operations:running",), 404),
+    "one that is not there": ("/api/events/operations/nobody", ("operations:over",), 404),
+}
+
+
+@pytest.mark.parametrize(("path", "topics", "status"), GRANTED.values(), ids=GRANTED)
+def test_a_token_opens_the_same_either_way(
+    made: Callable[..., Ways], log: Log, path: str, topics: tuple[str, ...], status: int
+) -> None:
+    """What it names is streamed; what it does not is left to Flask, which finds nothing."""
+    ways, carrier = closed(made, log), bearer(*topics)
+    cookie = {
+        "Cookie": f"a=b; __Host-tidings={carrier['Authorization'][7:]}",
+        "Sec-Fetch-Site": "same-origin",
+    }
+    for shown in (carrier, cookie):
+        short, long = ways.short(path, **shown), ways.long(path, **shown)
+        assert long.status == status
+        assert short == (long if status == 200 else None)
+
+
+def test_what_shows_nobody_is_refused_either_way(made: Callable[..., Ways], log: Log) -> None:
+    """No token, a bad one, a revoked one, two, one in the URL, a ticket, a cookie from another site."""
+    ways, good = closed(made, log), bearer("*")
+    token = good["Authorization"][7:]
+    cookie = {"Cookie": f"__Host-tidings={token}"}
+    for path, shown, status in (
+        (ALL, {}, 401),
+        (ALL, {"Authorization": "Bearer x"}, 401),
+        (ALL, bearer("*", token_id="revoked"), 401),  # noqa: S106 - an id
+        (ALL, good | cookie, 400),
+        (ALL, cookie | {"Sec-Fetch-Site": "cross-site"}, 401),
+        (f"{ALL}?token=x", good, 400),
+        (f"{ALL}?%74oken=x", good, 400),
+        (f"{ALL}?x={token}", good, 400),
+        (f"{ALL}?ticket=x", good, 400),
+        (f"{ALL}?ticket=x", {}, 401),
+    ):
+        assert ways.short(path, **shown) is None
+        assert ways.long(path, **shown).status == status
+
+
+def test_a_ticket_is_taken_by_flask(made: Callable[..., Ways], log: Log) -> None:
+    """It is spent by one way: the short one leaves it where it is."""
+    ways = closed(made, log)
+    path = f"{ALL}?ticket={Tickets(log).issue(['operations:running'])}"
+    assert ways.short(path) is None
+    assert ways.long(path).status == 200
+    assert ways.long(path).status == 401

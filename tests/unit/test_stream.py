@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from tidings.errors import HistoryChanged, LogUnavailable
 from tidings.log import Mark
 from tidings.replay import Opening, Reset
 from tidings.topics import Filter
+from webapp.access import Grant
 from webapp.hub import Hub
 from webapp.opening import Past
 from webapp.stream import Plan, sent_away, stream_frames
@@ -229,6 +231,31 @@ def test_a_stream_ends_when_it_has_been_open_for_long_enough(hub: Hub, *, busy: 
             hub.route([entry(n)])
     assert 0.15 < time.monotonic() - started_at < 10
     assert hub.closed == {CloseReason.LIFETIME: 1}
+
+
+def test_a_stream_ends_before_what_it_was_granted_by(hub: Hub) -> None:
+    """In the generator gear too: told when to come back."""
+    grant = Grant("ann", expires_at=time.time() + 0.5)
+    body = stream_frames(hub, replace(plan(), grant=grant))
+    drawn(body)
+    *_, last = body
+    assert last.startswith(b"retry: ")
+    assert time.time() < grant.expires_at + 10
+    assert hub.closed == {CloseReason.EXPIRED: 1}
+
+
+@pytest.mark.parametrize("turns", [0, 1], ids=["in its opening", "live"])
+def test_a_revoked_stream_ends_without_a_word(hub: Hub, turns: int) -> None:
+    """In the generator gear too, and what has come meanwhile is not said any more."""
+    body = stream_frames(hub, replace(plan(), grant=Grant("ann")))
+    next(body)  # its opening
+    for _ in range(turns):
+        drawn(body)
+    hub.is_revoked = lambda grant: grant.subject == "ann"
+    hub.end_revoked()
+    hub.route([entry(1)])
+    assert b"operationId" not in b"".join(body)
+    assert hub.closed == {CloseReason.REVOKED: 1}
 
 
 def test_a_body_that_is_thrown_away_leaves_the_hub(hub: Hub) -> None:
