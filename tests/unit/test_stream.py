@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice, takewhile
 
 import pytest
 
@@ -238,23 +239,21 @@ def test_a_stream_ends_before_what_it_was_granted_by(hub: Hub) -> None:
     grant = Grant("ann", expires_at=time.time() + 0.5)
     body = stream_frames(hub, replace(plan(), grant=grant))
     drawn(body)
-    *_, last = body
+    *_, last = takewhile(lambda _: time.time() < grant.expires_at + 10, body)
     assert last.startswith(b"retry: ")
-    assert time.time() < grant.expires_at + 10
     assert hub.closed == {CloseReason.EXPIRED: 1}
 
 
-@pytest.mark.parametrize("turns", [0, 1], ids=["in its opening", "live"])
+@pytest.mark.parametrize("turns", [1, 2], ids=["in its opening", "live"])
 def test_a_revoked_stream_ends_without_a_word(hub: Hub, turns: int) -> None:
     """In the generator gear too, and what has come meanwhile is not said any more."""
     body = stream_frames(hub, replace(plan(), grant=Grant("ann")))
-    next(body)  # its opening
     for _ in range(turns):
         drawn(body)
     hub.is_revoked = lambda grant: grant.subject == "ann"
     hub.end_revoked()
     hub.route([entry(1)])
-    assert b"operationId" not in b"".join(body)
+    assert list(islice(body, 9)) == []
     assert hub.closed == {CloseReason.REVOKED: 1}
 
 
