@@ -8,7 +8,7 @@ const list = (value) => (typeof value === "string" ? value.split(",") : [...(val
 
 export function connect({
   url = "/api/events/stream", topics, types, token, share = !token, cursor = "", history,
-  heartbeatMs = 15_000, credentials = "same-origin",
+  heartbeatMs = 15_000, credentials = token ? "omit" : "same-origin",
 } = {}) {
   const subscription = new Subscription({ topics: list(topics), types: list(types), cursor });
   const stream = { url: new URL(url, globalThis.location?.href).href, token, heartbeatMs, credentials };
