@@ -115,7 +115,8 @@ class Request:
 
 REFUSALS: Final = {
     400: "Something is wrong with the request: `field` says what, `allowed` what there is.",
-    401: "No right.",
+    401: "No good token, or none.",
+    403: "The token does not allow it.",
     404: "There is nothing by that name.",
     409: "It does not go with how things stand.",
     410: "It is over or has expired.",
@@ -175,7 +176,9 @@ def _body_of(struct: type[Struct]) -> dict[str, Any]:
 
 
 REQUESTS: Final[Mapping[str, Request]] = {
-    "events.stream": Request(STREAM.answers, ("topics", *STREAM.query), STREAM.headers, refusals=(400, 401)),
+    "events.stream": Request(
+        STREAM.answers, ("topics", *STREAM.query), STREAM.headers, refusals=STREAM.refusals
+    ),
     "events.operation": Request(
         {**STREAM.answers, 204: OVER}, STREAM.query, STREAM.headers, refusals=STREAM.refusals
     ),
@@ -184,7 +187,7 @@ REQUESTS: Final[Mapping[str, Request]] = {
     "events.members": STREAM,
     "operations.list_operations": Request(
         {200: Answer("Operations.", schemas.OperationList)},
-        query=("status", "topics", "kinds", "types", "q", "limit", "before"), refusals=(400, 401, 503),
+        query=("status", "topics", "kinds", "types", "q", "limit", "before"), refusals=(400, 401, 404, 503),
     ),
     "operations.show_operation": Request(
         {200: Answer("The operation.", schemas.OneOperation)}, refusals=(400, 401, 404, 503)
@@ -195,22 +198,24 @@ REQUESTS: Final[Mapping[str, Request]] = {
     ),
     "operations.start_operation": Request(
         {202: Answer("It is queued.", schemas.Started, headers=("Location",))},
-        body=_starting(), refusals=(400, 401, 413, 503),
+        body=_starting(), refusals=(400, 401, 403, 413, 503),
     ),
     "operations.cancel_operation": Request(
         {202: Answer("It was asked to end, or has ended.", schemas.Asked)},
-        body=_body_of(CancelRequest), refusals=(400, 401, 404, 409, 413, 503),
+        body=_body_of(CancelRequest), refusals=(400, 401, 403, 404, 409, 413, 503),
     ),
-    "results.list_results": Request({200: Answer("The files.", schemas.ResultList)}, refusals=(400, 401)),
+    "results.list_results": Request(
+        {200: Answer("The files.", schemas.ResultList)}, refusals=(400, 401, 404, 503)
+    ),
     "results.show_result": Request(
         {200: Answer("The file, as what its content says that it is.", media_type=ANY)},
-        refusals=(400, 401, 404),
+        refusals=(400, 401, 404, 503),
     ),
     "uploads.show_capabilities": Request({204: CAPABILITIES}, refusals=(401,)),
     "uploads.create_upload": Request(
         {201: Answer("The upload is begun.", schemas.Started, headers=("Location", *OFFSET))},
         headers=(*TUS, "Upload-Length!", METADATA, "Upload-Checksum"), body=CHUNK,
-        refusals=(400, 401, 408, 412, 413, 415, 460, 503, 507),
+        refusals=(400, 401, 403, 408, 412, 413, 415, 460, 503, 507),
     ),
     "uploads.show_offset": Request(
         {200: Answer("How much is here.", media_type="", headers=(*OFFSET, "Upload-Length", METADATA))},
@@ -231,6 +236,10 @@ REQUESTS: Final[Mapping[str, Request]] = {
         },
         headers=(*TUS, f"{OVERRIDE}!", "Upload-Offset", "Upload-Checksum"), refusals=(*REFUSED_CHUNK, 408),
     ),
+    "session.begin": Request(
+        {204: Answer("The token of the header is in a cookie.", media_type="")}, refusals=(401, 503)
+    ),
+    "session.end": Request({204: Answer("The cookie is cleared.", media_type="")}),
     "kinds.list_kinds": Request({200: Answer("The kinds.", schemas.KindList)}, refusals=(401,)),
     "health.healthz": Request({200: Answer("It lives.", schemas.Health)}),
     "health.readyz": Request(

@@ -94,6 +94,7 @@ class Started(Shape, frozen=True, kw_only=True):
     kind: Identifier
     status: str
     events_url: Path
+    ticket: str | UnsetType = UNSET
 
 
 class Asked(Shape, frozen=True, kw_only=True):
