@@ -4,6 +4,7 @@ Takes what a request wants and where the page before ended, gives the next page.
 bounded part of the log's list, in reads that are short; what it has not looked at, a further one will.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,7 +14,8 @@ from msgspec import json
 from tidings.errors import InvalidValue
 from tidings.events import FINAL_STATUSES
 from tidings.log import LISTED, OPEN, Log, Mark, OperationState
-from tidings.topics import check_identifier
+from tidings.replay import MAX_STATES
+from tidings.topics import Filter, check_identifier
 from webapp.query import Args, read_words
 
 MOST_AT_ONCE: Final = 500
@@ -120,6 +122,19 @@ def read_page(log: Log, wanted: Wanted, before: int | None, limit: int) -> Page:
         if listing.before is None or looked_at >= MOST_LOOKED_AT:
             return Page(first.mark, first.counts, states, listing.before)
         listing = log.listing(listed, listing.before, MOST_AT_ONCE)
+
+
+def page_on(log: Log, on: Filter, wanted: Wanted, limit: int) -> Page:
+    """Read operations on topics: at most `MAX_STATES`, and no more behind them; ``counts`` are theirs.
+
+    Raises: LogUnavailable.
+    """
+    mark, states = log.state(on.topics, MAX_STATES)
+    seen = [state for state in states if on.covers(state.topics)]
+    counts = Counter(state.status if state.end else OPEN for state in seen)
+    shown = [state for state in seen if wanted.has(state)]
+    shown.sort(key=lambda state: (state.end is None, state.end or state.born), reverse=True)
+    return Page(mark, {name: counts[name] for name in LISTED}, shown[:limit], None)
 
 
 def _texts(state: OperationState) -> Iterator[str]:

@@ -209,6 +209,21 @@ def test_what_may_be_seen_may_be_asked_for(closed: Stack, there: dict[str, Opera
         assert ask(closed, "GET", f"/api/operations/{path}", ann).status == 200
 
 
+@pytest.mark.parametrize(("who", "seen"), SEES.values(), ids=SEES)
+def test_pages_and_lists_show_what_may_be_seen(
+    closed: Stack, there: dict[str, Operation], who: tuple[str, ...], seen: set[str]
+) -> None:
+    """Painted by the service or as JSON, by whatever they are narrowed."""
+    mine = bearer(*who)
+    page = ask(closed, "GET", "/", mine).body.decode()
+    assert set(re.findall(r'data-id="([a-z]+)"', page)) == seen
+    for query in ("", "?status=open", "?q=s", "?limit=1000", "?before=9999999999999999"):
+        listed = ask(closed, "GET", f"/api/operations{query}", mine).body
+        assert {operation["id"] for operation in listed["operations"]} <= seen
+    for name in there:
+        assert ask(closed, "GET", f"/operations/{name}", mine).status == (200 if name in seen else 404)
+
+
 def test_what_is_started_is_its_starters(closed: Stack) -> None:
     """They are told of it, and may cancel it, and nobody else; only kinds that are named are started."""
     batch = {"kind": "batch", "params": {"source": "python-stdlib", "limit": 1}}

@@ -12,6 +12,9 @@ from tidings.events import FINAL_STATUSES
 from tidings.log import OperationState
 from tidings.topics import check_identifier
 from webapp import words
+from webapp.allowed import found
+from webapp.auth import access
+from webapp.errors import NotFound
 from webapp.meanings import MEANINGS, meaning
 from webapp.service import Service, service
 from webapp.shown import age, shown
@@ -44,7 +47,9 @@ def _read(here: Service, operation_id: str) -> tuple[bool, OperationState | None
     if here.feed.degraded is not None:
         return False, None
     try:
-        return True, here.log.operation(operation_id)
+        return True, found(here, access(), operation_id)
+    except NotFound:
+        return True, None
     except LogUnavailable:
         return False, None
 

@@ -15,7 +15,7 @@ from tidings.descriptor import Descriptor
 from tidings.errors import InvalidValue, LogUnavailable
 from tidings.events import CANCELLED, CANCELLING, QUEUED
 from tidings.log import Log
-from tidings.replay import MAX_STATES, Opening, from_the_beginning, resume
+from tidings.replay import Opening, from_the_beginning, resume
 from tidings.topics import Filter, check_identifier
 from tidings.values import MAX_MESSAGE_CHARS
 from webapp.access import Access
@@ -24,7 +24,7 @@ from webapp.auth import access
 from webapp.cancelling import cancel, cancel_leaves
 from webapp.documents import event_document, events_url, operation_document
 from webapp.errors import Conflict, Forbidden, NotFound
-from webapp.listing import Wanted, read_before, read_page, read_wanted
+from webapp.listing import page_on, read_before, read_page, read_wanted
 from webapp.query import read_cursor, read_filter, read_limit
 from webapp.service import Service, service
 
@@ -61,28 +61,17 @@ def list_operations() -> Response:
     on = narrowed(here, access(), read_filter(request.args, (), here.settings.max_topics))
     wanted, before = read_wanted(request.args), read_before(request.args)
     limit = read_limit(request.args, DEFAULT_LIMIT)
-    if on.names_topics:
-        return _json(_on_topics(on, wanted, limit))
-    page = read_page(here.log, wanted, before, limit)
+    all_of_them = not on.names_topics
+    page = read_page(here.log, wanted, before, limit) if all_of_them else page_on(here.log, on, wanted, limit)
     body: dict[str, Any] = {
         "operations": [operation_document(state) for state in page.states],
-        "counts": page.counts,
         "lastEventId": page.mark.position.wire,
     }
+    if all_of_them:
+        body["counts"] = page.counts
     if page.before is not None:
         body["next"] = str(page.before)
     return _json(body)
-
-
-def _on_topics(on: Filter, wanted: Wanted, limit: int) -> dict[str, Any]:
-    """Give the operations on topics, the open ones first, with the cursor."""
-    mark, states = service().log.state(on.topics, MAX_STATES)
-    shown = [state for state in states if wanted.has(state) and on.covers(state.topics)]
-    shown.sort(key=lambda state: (state.end is None, state.end or state.born), reverse=True)
-    return {
-        "operations": [operation_document(state) for state in shown[:limit]],
-        "lastEventId": mark.position.wire,
-    }
 
 
 @blueprint.get("/<operation_id>")

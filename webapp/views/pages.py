@@ -11,7 +11,10 @@ from tasks.catalog import KINDS
 from tidings.errors import LogUnavailable
 from tidings.events import CANCELLED, FAILED, SUCCEEDED
 from tidings.log import LISTED, OPEN
-from webapp.listing import Page, Wanted, read_page, read_wanted
+from tidings.topics import Filter
+from webapp.allowed import narrowed
+from webapp.auth import access
+from webapp.listing import Page, Wanted, page_on, read_page, read_wanted
 from webapp.service import Service, service
 from webapp.shown import row
 
@@ -56,6 +59,9 @@ def _first_page(here: Service, wanted: Wanted) -> Page | None:
     if here.feed.degraded is not None:
         return None
     try:
+        on = narrowed(here, access(), Filter.of(()))
+        if on.names_topics:
+            return page_on(here.log, on, wanted, FIRST_ROWS)
         return read_page(here.log, wanted, None, FIRST_ROWS)
     except LogUnavailable:
         return None
