@@ -32,6 +32,15 @@ test("a stream that ends is gone on with from its cursor, and nothing is given t
   assert.equal(service.requests[1].url.searchParams.get("last_event_id"), "evt_1-3");
 });
 
+test("the members of a workflow's groups are given to who names them", { timeout: 20_000 }, async (t) => {
+  const status = (operationId, workflowId, id) => frame("status", { operationId, workflowId, status: "running" }, id);
+  const service = await serve(t, beat(1) + status("m", "w", 2) + status("n", "other", 3) + status("o", "w", 4) + "\0");
+  const { heard, until } = listen(t, connect({ url: service.url, topics: "members:w" }));
+  await until((all) => of(all, "status").some(({ operationId }) => operationId === "o"));
+
+  assert.deepEqual(of(heard, "status").map(({ operationId }) => operationId), ["m", "o"]);
+});
+
 test("no status ends it but 204", { timeout: 20_000 }, async (t) => {
   const service = await serve(t, beat(7), 503, 400, 404, 500, beat(8), 204);
   const { heard, until } = listen(t, connect({ url: service.url }));
