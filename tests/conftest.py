@@ -19,7 +19,8 @@ _namespaces = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of the long runs (`make chaos`)."""
+    """Add the options of the long runs (`make chaos`), and of the README's pictures."""
+    parser.addoption("--pictures", action="store_true", help="put the README's pictures into docs/pictures")
     parser.addoption("--chaos", action="store_true", help="the fault tests in their long form")
     parser.addoption(
         "--seed", type=int, default=None, help="what chance begins with; drawn and printed if not given"

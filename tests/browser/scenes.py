@@ -42,6 +42,32 @@ def one_of_each(stack: Stack) -> list[Operation]:
     return [failed, cancelled, done, upload, long, waiting, half]
 
 
+def an_ordinary_day(stack: Stack) -> dict[str, Operation]:
+    """Report what people see who look at a service on an ordinary day; give what they may open, by name."""
+    finished(stack, 12, kind="report")
+    failed = stack.operation("import", name="import customers")
+    failed.progress(312, 1790, "customers/2026-11.csv")
+    failed.warning("odd_row", "Line 17 has no name.")
+    failed.warning("odd_row", "Line 202 has a date in the year 20226.")
+    failed.error(
+        "no_such_column", "There is no column “price” in customers/2026-11.csv, line 313.", {"line": 313}
+    )
+    stack.operation("agent", name="What changed in the contract?").status("calling read_file")
+    stack.operation("upload", name="backup.tar").progress(734_003_200, 2_147_483_648)
+    stack.operation("batch", name="resize photographs").progress(1204, 5310, "2026/07/DSC_0412.jpg")
+    nightly = stack.operation("workflow", id="nightly", name="nightly accounts")
+    steps = {"load": 100, "check": 100, "sum-europe": 64, "sum-americas": 41, "sum-asia": 0, "report": 0}
+    for name, percentage in steps.items():
+        step = stack.operation("step", id=f"nightly.{name}", name=name, workflow="nightly", parent="nightly")
+        if percentage:
+            step.progress(percentage * 40, 4_000, "accounts of November")
+        if percentage == 100:
+            step.complete()
+    nightly.progress(51, 100, "summing up")
+    stack.flush()
+    return {"failed": failed, "nightly": nightly}
+
+
 def finished(stack: Stack, many: int, kind: str = "batch") -> None:
     """Append *many* operations that are over, named ``night 0`` and so on; every tenth has failed.
 
