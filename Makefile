@@ -23,7 +23,7 @@ run:  ## start Tidings on this machine; PORT, HOST, REDIS_URL, WEB_CONCURRENCY â
 test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
 	@$(BIN)/python -m dev.browser
 	@$(BIN)/python -m dev.node
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 bench: dev-venv  ## measure beside the peers, about an hour; BENCH_ARGS=--quick for a trial of three minutes
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m bench.run $(BENCH_ARGS)

@@ -34,11 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the long runs have time for."""
-    if not config.option.chaos:
-        long = [item for item in items if item.get_closest_marker("long")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Leave out what only the long runs have time for, and the pictures unless they are wanted."""
+    asked = {"long": config.option.chaos, "pictures": config.option.pictures}
+    names = [name for name, is_asked in asked.items() if not is_asked]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in names)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header(config: pytest.Config) -> str:

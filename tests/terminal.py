@@ -11,13 +11,17 @@ import subprocess
 import sys
 import termios
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Self
+from typing import Final, Self
 
 import pyte
 
-from tests.stack import ROOT
+from tests.stack import READ_S, ROOT
+from tests.waiting import wait_until
+
+FIXED_SIZE: Final = frozenset({"COLUMNS", "LINES"})
+"""Of the terminal that the tests run in: a program that has them does not ask its own for its size."""
 
 
 class Terminal:
@@ -32,7 +36,8 @@ class Terminal:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tidings", *arguments],
             cwd=ROOT,
-            env={**environ, "TERM": "xterm-256color"},
+            env={name: value for name, value in environ.items() if name not in FIXED_SIZE}
+            | {"TERM": "xterm-256color"},
             stdin=self._theirs,
             stdout=self._theirs,
             stderr=self._theirs,
@@ -52,6 +57,13 @@ class Terminal:
         """What is on the screen, without the lines that are empty."""
         with self._lock:
             return [line.rstrip() for line in self._screen.display if line.strip()]
+
+    def wait_for(self, shows: Callable[[list[str]], bool]) -> None:
+        """Wait until its lines are such. Raises: AssertionError with what is there instead."""
+        try:
+            wait_until(lambda: shows(self.lines), timeout_s=READ_S)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *self.lines])) from error
 
     def resize(self, columns: int, lines: int) -> None:
         """Make it of another size, as a person who drags its corner does."""

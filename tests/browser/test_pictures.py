@@ -1,8 +1,7 @@
-"""The README's pictures: the pages with an ordinary day's operations. ``--pictures`` keeps them."""
+"""The README's pictures: the pages with an ordinary day's operations. With ``--pictures``."""
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -31,6 +30,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[
         yield stack, {"overview": "/"} | shown
 
 
+@pytest.mark.pictures
 @pytest.mark.parametrize(
     ("name", "path", "scheme", "window"),
     [
@@ -43,8 +43,6 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[
 def test_picture(  # noqa: PLR0917 - what a picture is of
     browser: Browser,
     day: tuple[Stack, dict[str, str]],
-    tmp_path: Path,
-    pytestconfig: pytest.Config,
     name: str,
     path: str,
     scheme: str,
@@ -52,16 +50,14 @@ def test_picture(  # noqa: PLR0917 - what a picture is of
 ) -> None:
     """Each is of a page that is live, and small enough for a README, which shows it."""
     stack, paths = day
-    folder = PICTURES if pytestconfig.option.pictures else tmp_path
     options: Any = window | {"color_scheme": scheme, "reduced_motion": "reduce", "locale": "en-GB"}
     with browser.new_context(**options) as context:
         context.set_default_timeout(READ_S * 1_000)
         page = context.new_page()
         page.goto(f"{stack.url}{paths[path]}")
         _settle(page)
-        page.screenshot(path=folder / f"{name}.png")
-    assert (folder / f"{name}.png").stat().st_size < MOST_BYTES
-    assert (PICTURES / f"{name}.png").exists()
+        page.screenshot(path=PICTURES / f"{name}.png")
+    assert (PICTURES / f"{name}.png").stat().st_size < MOST_BYTES
     assert f"docs/pictures/{name}.png" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -269,7 +269,7 @@ def test_watch_draws_bars_that_fit_the_terminal(stack: Stack, tidings: CommandLi
     stack.flush()
     names = [operation.id for operation in running]
     with Terminal(["watch", *names], tidings.environ, 100, 30) as terminal:
-        wait_until(lambda: len(terminal.lines) == 20, timeout_s=READ_S)
+        terminal.wait_for(lambda lines: len(lines) == 20)
         for number, line in enumerate(terminal.lines):
             assert line.startswith(f"{names[number]} ")
             assert f" {number * 5} % " in line
@@ -277,9 +277,9 @@ def test_watch_draws_bars_that_fit_the_terminal(stack: Stack, tidings: CommandLi
             assert line.endswith("…")
         running[0].progress(50, 100, "moved")
         stack.flush()
-        wait_until(lambda: terminal.lines[0].endswith(": moved"), timeout_s=READ_S)
+        terminal.wait_for(lambda lines: lines[0].endswith(": moved"))
         terminal.resize(40, 8)
-        wait_until(lambda: terminal.lines[-1:] == ["… and 14 more"], timeout_s=READ_S)
+        terminal.wait_for(lambda lines: lines[-1:] == ["… and 14 more"])
         assert [line.split()[0] for line in terminal.lines[:-1]] == names[:6]
         for operation in running:
             operation.complete()

@@ -189,6 +189,18 @@ def test_a_diamond_runs_each_step_once_after_what_it_needs(lines: Lines) -> None
     assert all(seen.statuses(name)[-2:] == ["running", "succeeded"] for name in "abcd")
 
 
+def test_who_is_killed_before_it_sends_the_next_level_sends_it_when_it_comes_again(lines: Lines) -> None:
+    """It has counted the last part of its level, and counts it once more."""
+    (lines.folder / "behind").touch()
+    steps = [lines.step(name, prefix="counted") for name in "ab"]
+    seen = lines.seen(lines.start(*steps, lines.step("behind", "a", "b", prefix="counted")))
+    seen.check()
+    assert not (lines.folder / "behind").exists()
+    assert seen.end["result"]["steps"] == 3
+    assert [len(lines.runs("counted", name)) for name in ("a", "b", "behind")] == [1, 1, 1]
+    assert sum(seen.said(name)["result"].get("kept", False) for name in "ab") == 1
+
+
 def test_the_bar_is_the_weighted_mean_of_the_steps(lines: Lines) -> None:
     """Side by side: 30 of 40 are done, and half of the 10 that wait."""
     steps = [
@@ -334,18 +346,6 @@ def test_a_worker_that_is_killed_costs_only_the_steps_that_it_was_at(lines: Line
     assert len(lines.runs("parent", "b")) >= 2  # a machine that stands still has it delivered once more
     shown = get_json(f"{lines.stack.url}/api/operations/{workflow}").body["operation"]
     assert shown["status"] == "succeeded"
-
-
-def test_who_is_killed_before_it_sends_the_next_level_sends_it_when_it_comes_again(lines: Lines) -> None:
-    """It has counted the last part of its level, and counts it once more."""
-    (lines.folder / "behind").touch()
-    steps = [lines.step(name, prefix="counted") for name in "ab"]
-    seen = lines.seen(lines.start(*steps, lines.step("behind", "a", "b", prefix="counted")))
-    seen.check()
-    assert not (lines.folder / "behind").exists()
-    assert seen.end["result"]["steps"] == 3
-    assert [len(lines.runs("counted", name)) for name in ("a", "b", "behind")] == [1, 1, 1]
-    assert sum(seen.said(name)["result"].get("kept", False) for name in "ab") == 1
 
 
 @pytest.mark.long
