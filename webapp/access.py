@@ -1,7 +1,7 @@
 """What one asker may see, start and cancel: the one rule of streams, API, uploads and pages.
 
 Takes the claims of a token, and what an operation's topics are; gives yes, no, or a filter cut down to what
-may be seen. Rights are topics (docs/adr/0013), so a stream that is open needs no further check. Pure.
+may be seen. Rights are topics (docs/adr/0014), so a stream that is open needs no further check. Pure.
 """
 
 import math

@@ -1,7 +1,7 @@
 """What there is to know of the web processes of one host, as numbers: every metric, in one table.
 
 Beside the flow: takes a row of numbers of each process (`webapp.measuring`), gives what they are together.
-Pure. docs/metrics.md says more of each; why it is not prometheus-client, docs/adr/0013.
+Pure. docs/metrics.md says more of each; why it is not prometheus-client, docs/adr/0015.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
