@@ -8,6 +8,9 @@ BIN := .venv/bin
 COMPILE := .venv/uv/bin/uv pip compile -q pyproject.toml --extra celery --extra service --extra storage --extra browser --extra agent --extra local
 PORTABLE := --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links
 
+# The tests start hundreds of processes from the same modules: each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help run test bench chaos soak check format lock clean dev-venv
 
@@ -23,7 +26,7 @@ run:  ## start Tidings on this machine; PORT, HOST, REDIS_URL, WEB_CONCURRENCY â
 test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
 	@$(BIN)/python -m dev.browser
 	@$(BIN)/python -m dev.node
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: dev-venv  ## measure beside the peers, about an hour; BENCH_ARGS=--quick for a trial of three minutes
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m bench.run $(BENCH_ARGS)

@@ -29,7 +29,7 @@ class Form(NamedTuple):
     resumes: int
 
 
-SHORT: Final = Form(25, 2_000)
+SHORT: Final = Form(12, 900)
 LONG: Final = Form(400, 35_000)
 """For each of the three seeds of `make chaos`."""
 
