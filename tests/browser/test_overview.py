@@ -515,7 +515,7 @@ def test_two_minutes_of_a_thousand_events_a_second_cost_no_memory(
     open_live(page, empty)
     devtools = context.new_cdp_session(page)
     devtools.send("Performance.enable")
-    sizes = []
+    sizes, longest = [], []
     for second in range(WATCHED_S):
         began = time.monotonic()
         for number in range(5):
@@ -523,7 +523,9 @@ def test_two_minutes_of_a_thousand_events_a_second_cost_no_memory(
                 operation.progress(second * 5 + number, WATCHED_S * 5, f"row {number}")
             wait_until(lambda: time.monotonic() >= began + (number + 1) / 5, timeout_s=READ_S)  # noqa: B023
         if second % (WATCHED_S // 4) == WATCHED_S // 4 - 1:
-            devtools.send("HeapProfiler.collectGarbage")
+            longest.append(page.evaluate("longest"))
+            devtools.send("HeapProfiler.collectGarbage")  # a long task itself
+            page.evaluate("new Promise(requestAnimationFrame).then(() => { longest = 0; })")
             sizes.append(devtools.send("Runtime.getHeapUsage")["usedSize"])
     metrics = {each["name"]: each["value"] for each in devtools.send("Performance.getMetrics")["metrics"]}
     figure("what the page says", page.locator("#rate").inner_text())
@@ -531,7 +533,7 @@ def test_two_minutes_of_a_thousand_events_a_second_cost_no_memory(
     figure(
         "our script and all tasks, s", [round(metrics[it], 1) for it in ("ScriptDuration", "TaskDuration")]
     )
-    figure("longest task (0: none of 50), ms", page.evaluate("longest"))
+    figure("longest task of each quarter (0: none of 50), ms", longest)
     assert sizes[-1] < sizes[0] + 200_000
     assert metrics["TaskDuration"] < 0.5 * WATCHED_S
     assert page.locator("li.row").count() < 40
