@@ -19,6 +19,7 @@ import pytest
 from dev.redis_server import RedisServer
 from tests.http_stream import JsonReply, get_json, post_json
 from tests.stack import READ_S, ROOT, Stack, logged, place
+from tests.waiting import wait_until
 from tidings import Operation
 from tidings.cursor import Cursor
 
@@ -51,8 +52,14 @@ def request(
         connection.close()
 
 
+@pytest.fixture(scope="module")
+def settled(stack: Stack) -> None:
+    """Wait for what earlier tests began on this stack: an upload or a workflow starts others by itself."""
+    wait_until(lambda: get(stack, "/operations?status=open").body["operations"] == [], timeout_s=READ_S)
+
+
 @pytest.fixture
-def unharmed(stack: Stack) -> Iterator[None]:
+def unharmed(stack: Stack, settled: None) -> Iterator[None]:
     """Make sure that a test started nothing, lost nothing, and left the service able to deliver."""
     before = listed(stack)
     yield

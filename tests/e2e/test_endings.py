@@ -146,7 +146,8 @@ PREFORK: Final = [
         "terminated with KILL", _send("waits", "NEW"), "running waiting cancelled", "cancelled",
         then="app.control.revoke(ID, terminate=True, signal='KILL')",
     ),
-    Ending("os._exit", _send("dies"), "(running )?failed", "worker_lost"),
+    # Twice: Celery hands on what a child had taken that died before its parent heard of it.
+    Ending("os._exit", _send("dies"), "(running ){0,2}failed", "worker_lost"),
     Ending("kill -9, acknowledged late", _send("dies_late"), "(running )?failed", "worker_lost"),
     Ending("kill -9 behind its end, acknowledged late", _send("dies_behind_its_end"), result="well"),
     Ending(
