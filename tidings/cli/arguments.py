@@ -17,6 +17,8 @@ ENDINGS: Final = (
     "4 service or Redis cannot be reached; 5 no such operation."
 )
 DEFAULT_LIMIT: Final = 100
+TOKEN_S: Final = 3_600
+"""How long a token is good that was signed by hand: for a look around, and not for a day."""
 GIVE_UP_S: Final = 600.0
 """How long `watch` tries to come back: longer than a deploy, or a person's patience."""
 
@@ -30,6 +32,7 @@ def parser(defaults: ClientSettings) -> argparse.ArgumentParser:
     _add_list(commands, defaults)
     _add_show(commands, defaults)
     _add_cancel(commands, defaults)
+    _add_token(commands, defaults)
     _add_publish(commands)
     _add_doctor(commands, defaults)
     return top
@@ -87,6 +90,30 @@ def _add_cancel(commands: Any, defaults: ClientSettings) -> None:
     made.add_argument("--reason", help="why; it is in the event")
     made.add_argument("--attempt", type=int, help="only if this attempt is at it")
     _asks(made, defaults)
+
+
+def _add_token(commands: Any, defaults: ClientSettings) -> None:
+    text = "sign, read and revoke tokens; TIDINGS_SECRET_KEY is the service's"
+    token = commands.add_parser("token", help=text, description=text, epilog=ENDINGS)
+    verbs = token.add_subparsers(dest="verb", metavar="VERB", required=True)
+    made = _command(verbs, "sign", "print a token")
+    made.add_argument("subject", metavar="SUBJECT", help="who it is for: what is theirs, they see anyway")
+    made.add_argument(
+        "--for", type=_at_least_one, default=TOKEN_S, dest="lifetime_s", metavar="SECONDS",
+        help="good for so long",
+    )  # fmt: skip
+    made.add_argument("--topic", action="append", default=[], help="may be seen: operations:ID, agents:*, *")
+    made.add_argument("--start", action="append", default=[], metavar="KIND", help="may be started, or *")
+    made.add_argument("--cancel", action="append", default=[], metavar="TOPIC", help="may be cancelled, or *")
+    made = _command(verbs, "show", "print what a token says, if it is good")
+    made.add_argument(
+        "shown", nargs="?", default=defaults.token, metavar="TOKEN",
+        help="default TIDINGS_TOKEN; - reads it from the standard input",
+    )  # fmt: skip
+    made = _command(verbs, "revoke", "have tokens be good no more; REDIS_URL says where the log is")
+    whose = made.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--id", type=_text, help="one token's (jti)")
+    whose.add_argument("--subject", type=_text, help="all that somebody was given until now")
 
 
 def _add_publish(commands: Any) -> None:
@@ -163,6 +190,19 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError("must be above 0")
     return value
+
+
+def _at_least_one(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return value
+
+
+def _text(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
 
 
 def _total(text: str) -> float | None:

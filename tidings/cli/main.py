@@ -9,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from tidings.cli import command, doctor, operations, publish, watch
 from tidings.cli.arguments import parser
-from tidings.cli.client_settings import ClientSettings
+from tidings.cli.client_settings import ClientSettings, TokenSettings
 from tidings.cli.exits import CommandFailed, Exit
 from tidings.cli.service import Service
 from tidings.errors import InvalidValue, LogUnavailable, SettingsError, TidingsError
@@ -46,6 +47,8 @@ def _main(arguments: Sequence[str] | None, environ: Mapping[str, str]) -> int:
     if args.command is None:
         reader.print_help(sys.stderr)
         return Exit.USAGE
+    if args.command == "token":
+        return _token(args, environ)
     return _publish(args, environ) if args.command == "publish" else _ask(args, environ)
 
 
@@ -76,6 +79,29 @@ def _ask(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
             return operations.cancel(
                 service, args.id, reason=args.reason, attempt=args.attempt, as_json=args.as_json
             )
+
+
+def _token(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if find_spec("jwt") is None:
+        raise CommandFailed("tokens need PyJWT: pip install 'tidings[token]'")
+    from tidings.cli import token  # noqa: PLC0415 - it needs the extra
+
+    settings = TokenSettings.from_env(environ)
+    match args.verb:
+        case "sign":
+            return token.sign(
+                settings, args.subject, args.lifetime_s, topics=args.topic, start=args.start,
+                cancel=args.cancel, as_json=args.as_json,
+            )  # fmt: skip
+        case "show":
+            shown = sys.stdin.read().strip() if args.shown == "-" else args.shown
+            return token.show(settings, shown, as_json=args.as_json)
+        case _:
+            log = Log(Settings.from_env(environ))
+            try:
+                return token.revoke(log, subject=args.subject, token_id=args.id, as_json=args.as_json)
+            finally:
+                log.close()
 
 
 def _publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
