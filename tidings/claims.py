@@ -20,6 +20,7 @@ class Claims(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``topics``: what may be seen, ``operations:<id>`` and the like, ``agents:*``, or ``*``. ``start``: kinds,
     or ``*``. ``cancel``: topics again. What belongs to ``sub`` may be seen and cancelled anyway.
+    ``operator``: who waits for what may be seen, whoever it is.
     """
 
     iss: str
@@ -32,6 +33,7 @@ class Claims(Struct, frozen=True, kw_only=True, omit_defaults=True):
     topics: Names = ()
     start: Names = ()
     cancel: Names = ()
+    operator: bool = False
 
     def __post_init__(self) -> None:
         """Refuse names that are none. Raises: InvalidValue naming the claim."""

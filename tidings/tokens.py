@@ -75,6 +75,7 @@ class Keys:
         topics: Iterable[str] = (),
         start: Iterable[str] = (),
         cancel: Iterable[str] = (),
+        operator: bool = False,
         token_id: str | None = None,
         issuer: str = "tidings",
         audience: str = "tidings",
@@ -94,6 +95,7 @@ class Keys:
             topics=_names("topics", topics),
             start=_names("start", start),
             cancel=_names("cancel", cancel),
+            operator=operator,
         )
         kid, secret = next(iter(self.secrets.items()))
         headers = {"typ": "JWT"} if kid is None else {"typ": "JWT", "kid": kid}

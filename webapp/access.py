@@ -33,13 +33,17 @@ class Grant(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One asker's rights, for one request or one stream. ``own``: the topic of what is theirs."""
+    """One asker's rights, for one request or one stream. ``own``: the topic of what is theirs.
+
+    ``operates``: may see who waits for what (`webapp.views.debug`).
+    """
 
     grant: Grant | None
     topics: tuple[str, ...]
     start: frozenset[str] = frozenset()
     cancel: tuple[str, ...] = ()
     own: str = ""
+    operates: bool = False
 
     @classmethod
     def of(cls, claims: Claims) -> Self:
@@ -51,6 +55,7 @@ class Access:
             frozenset(claims.start),
             (*claims.cancel, own),
             own,
+            claims.operator,
         )
 
     @classmethod
@@ -134,7 +139,7 @@ class Access:
         return found
 
 
-OPEN: Final = Access(None, (EVERYTHING,), frozenset((EVERYTHING,)), (EVERYTHING,))
+OPEN: Final = Access(None, (EVERYTHING,), frozenset((EVERYTHING,)), (EVERYTHING,), operates=True)
 """What everybody has where nobody is asked for a token."""
 
 

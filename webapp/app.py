@@ -9,6 +9,7 @@ from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
 from webapp.views import (
     client,
+    debug,
     descriptions,
     events,
     health,
@@ -49,6 +50,7 @@ def create_app(settings: ServiceSettings) -> Flask:
         kinds,
         health,
         metrics,
+        debug,
         descriptions,
         pages,
         operation_page,

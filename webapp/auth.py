@@ -20,7 +20,9 @@ from webapp.query import TICKET, misplaced_in
 from webapp.service import Service, service
 from webapp.stream import sent_away
 
-PUBLIC_ENDPOINTS: Final = frozenset({"health.healthz", "health.readyz", "metrics.show"})
+PUBLIC_ENDPOINTS: Final = frozenset({"health.healthz", "health.readyz", "metrics.show", "debug.page"})
+SIGN_IN_FILES: Final = frozenset({"base.css", "debug.css", "icon.svg", "sign_in.js"})
+"""Of ``/debug``, as who has no token yet sees it."""
 SESSION_ENDPOINTS: Final = frozenset({"session.begin", "session.end"})
 """They look at what they are given themselves: a cookie is renewed beside the old one."""
 COOKIE: Final = "__Host-tidings"
@@ -106,19 +108,34 @@ def verified(here: Service, token: str) -> Claims | None:
         return None
 
 
-def _admit() -> Response | None:
-    if request.endpoint in PUBLIC_ENDPOINTS | SESSION_ENDPOINTS:
+def asker() -> Access | None:
+    """Return what the sender of a request to a public endpoint may do; None for nobody that we know."""
+    try:
+        return admit(service(), _carried())
+    except Unauthorized:
         return None
-    is_stream = request.blueprint == "events"
-    carried = Carried(
+
+
+def _carried(*, may_show_a_ticket: bool = False) -> Carried:
+    return Carried(
         request.headers.get("Authorization", ""),
         request.cookies.get(COOKIE, ""),
         request.headers.get("Sec-Fetch-Site", ""),
         request.args.get(TICKET),
-        misplaced_in(request.args, may_show_a_ticket=is_stream),
+        misplaced_in(request.args, may_show_a_ticket=may_show_a_ticket),
     )
+
+
+def _is_for_signing_in() -> bool:
+    return request.endpoint == "static" and (request.view_args or {}).get("filename") in SIGN_IN_FILES
+
+
+def _admit() -> Response | None:
+    if request.endpoint in PUBLIC_ENDPOINTS | SESSION_ENDPOINTS or _is_for_signing_in():
+        return None
+    is_stream = request.blueprint == "events"
     try:
-        g.access = admit(service(), carried)
+        g.access = admit(service(), _carried(may_show_a_ticket=is_stream))
     except LogUnavailable:
         if not is_stream:
             raise

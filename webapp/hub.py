@@ -9,7 +9,7 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import gevent
@@ -65,6 +65,10 @@ class Hub:
 
     def __len__(self) -> int:
         return len(self._registry)
+
+    def __iter__(self) -> Iterator[Subscriber]:
+        """Give the streams that are open now."""
+        return iter(list(self._registry))
 
     @property
     def closed(self) -> Counter[str]:

@@ -46,6 +46,10 @@ def _words(items: Mapping[str, Any]) -> dict[str, Any]:
 
 QUERY: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
     "topics": (f"Only what is on any of these; `{EVERYTHING}` as the id stands for all.", _words(TOPIC)),
+    "topic": (
+        "Only streams that wait for what is on this topic.",
+        {"anyOf": [TOPIC, {"const": EVERYTHING}]},
+    ),
     "types": ("Only these types of events.", _words({"enum": list(TYPES)})),
     "kinds": ("Only operations of these kinds.", _words({"type": "string", "minLength": 1})),
     "status": (
@@ -248,6 +252,9 @@ REQUESTS: Final[Mapping[str, Request]] = {
     "metrics.show": Request(
         {200: Answer("The metrics, as docs/metrics.md has them.", media_type=METRICS_TYPE)},
         refusals=(401,), security=({}, {"metrics": []}),
+    ),
+    "debug.streams": Request(
+        {200: Answer("The streams.", schemas.StreamList)}, query=("topic", "limit"), refusals=(400, 401, 403),
     ),
     "descriptions.openapi": Request({200: Answer("OpenAPI 3.1.", media_type=JSON)}, refusals=(401,)),
     "descriptions.asyncapi": Request({200: Answer("AsyncAPI 3.0.", media_type=JSON)}, refusals=(401,)),

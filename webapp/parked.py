@@ -17,6 +17,7 @@ from tidings.topics import Filter
 from webapp import frames
 from webapp.access import Grant
 from webapp.page import Page
+from webapp.ring import Ring
 from webapp.subscriber import CloseReason, Subscriber, share
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class ParkedSubscriber(Subscriber):
     ``tail`` is what is left of a frame that the socket took in part. A stream is *chasing*
     while it has a tail, or has not caught up with the ring: then pages pass it by, and
     `catch_up` reads the ring for it. ``leaving``: all that it still has to be written is the
-    end of its body. ``heard_at``, ``progressed_at`` and ``ends_at`` are ticks of the parking.
+    end of its body. ``heard_at``, ``progressed_at``, ``opened_at`` and ``ends_at`` are ticks of the parking.
     """
 
     __slots__ = (
@@ -44,11 +45,13 @@ class ParkedSubscriber(Subscriber):
         "fd",
         "heard_at",
         "leaving",
+        "opened_at",
         "parking",
         "progressed_at",
         "stray",
         "tail",
     )
+    gear = "parked"
 
     def __init__(
         self,
@@ -67,10 +70,27 @@ class ParkedSubscriber(Subscriber):
         self.chunked = chunked
         self.tail = b""
         self.chasing = True
-        self.heard_at = self.progressed_at = parking.tick
+        self.heard_at = self.progressed_at = self.opened_at = parking.tick
         self.ends_at = math.inf
         self.stray = 0
         self.leaving = False
+
+    @property
+    def open_s(self) -> float:
+        """For how many seconds it has been live, to a tick."""
+        return self.parking.seconds_since(self.opened_at)
+
+    @property
+    def stuck_s(self) -> float:
+        """For how many seconds its reader has taken nothing of what waits, to a tick."""
+        return self.parking.seconds_since(self.progressed_at) if self.chasing else 0.0
+
+    def waiting(self, ring: Ring) -> tuple[int, int]:
+        """Say how many events wait for its reader, of how many bytes; before any are conflated."""
+        if not self.chasing:
+            return 0, 0
+        events, size_bytes = super().waiting(ring)
+        return events, size_bytes + len(self.tail)
 
     def deliver(self, page: Page) -> None:
         """Write what *page* has for this stream, unless it is chasing: then the ring keeps it.

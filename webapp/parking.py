@@ -72,6 +72,10 @@ class Parking:
     def __len__(self) -> int:
         return len(self._by_fd)
 
+    def seconds_since(self, tick: int) -> float:
+        """Say how many seconds have passed since *tick*."""
+        return (self.tick - tick) * self._tick_s
+
     def park(self, subscriber: ParkedSubscriber) -> None:
         """Take a stream over: from now on its descriptor is ours. It is chasing until it has caught up."""
         self._start()

@@ -141,6 +141,48 @@ class Health(Shape, frozen=True, kw_only=True):
     warnings: list[str] | UnsetType = UNSET
 
 
+class ProcessDocument(Shape, frozen=True, kw_only=True):
+    """A web process of this host; one that hangs is ``answered`` false, and the rest is not known.
+
+    ``streams`` are its streams, ``described`` how many of them it had room to tell of.
+    """
+
+    pid: int
+    answered: bool
+    streams: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    described: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    position: str | UnsetType = UNSET
+    degraded: str | UnsetType = UNSET
+    draining: bool | UnsetType = UNSET
+
+
+class StreamDocument(Shape, frozen=True, kw_only=True):
+    """An open stream: what it waits for, whose it is, and what waits for its reader.
+
+    ``stuckSeconds``: for so long the reader has taken nothing of that.
+    """
+
+    process: int
+    gear: str
+    topics: list[str]
+    types: list[str]
+    kinds: list[str]
+    subject: str
+    open_seconds: Seconds
+    stuck_seconds: Seconds
+    waiting_events: Annotated[int, Meta(ge=0)]
+    waiting_bytes: Annotated[int, Meta(ge=0)]
+    position: EventId
+
+
+class StreamList(Shape, frozen=True, kw_only=True):
+    """The open streams of this host that are furthest behind, ``found`` of them in all."""
+
+    processes: list[ProcessDocument]
+    streams: list[StreamDocument]
+    found: Annotated[int, Meta(ge=0)]
+
+
 class Problem(Shape, frozen=True, kw_only=True):
     """Why something will not be done (RFC 9457). ``field`` is what is wrong, ``allowed`` what there is."""
 

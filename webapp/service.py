@@ -21,12 +21,14 @@ from tidings.tickets import Tickets
 from webapp.feed import Feed
 from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
+from webapp.inspection import Inspection
 from webapp.leases import Leases
 from webapp.measuring import Measuring
 from webapp.opening import Openings
 from webapp.revoked import Revoked
 from webapp.settings import ServiceSettings
 from webapp.shared_log import SharedLog
+from webapp.slots import Slots
 from webapp.wakeups import ANSWER_S
 
 EXTENSION: Final = "tidings"
@@ -58,6 +60,7 @@ class Service:
         self.incoming = Incoming(settings.uploads, settings.log.namespace)
         self.housekeeping = Housekeeping(self)
         self.measuring = Measuring(self)
+        self.inspection = Inspection(self)
         self.redis_warnings: tuple[str, ...] = ()
         self._adviser: gevent.Greenlet[[], None] | None = None
         self.producer = Celery("tidings-web", broker=settings.log.address.broker_url)
@@ -77,10 +80,16 @@ class Service:
         self.leases.start()
         self.housekeeping.start()
         self.measuring.start()
+        self.inspection.start()
         if self.settings.auth == "required":
             self.revoked.start()
         if self._adviser is None:
             self._adviser = gevent.spawn(self._take_advice)
+
+    def share(self, slots: Slots, row: int) -> None:
+        """Have this process tell the others of this host, and be told by them: *slots* has all their rows."""
+        self.measuring.share(slots, row)
+        self.inspection.share(slots, row)
 
     def _leave(self) -> None:
         """Let go of every idle connection: one to a primary that was frozen could take what it will lose."""

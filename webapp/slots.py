@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from mmap import mmap
 from typing import Any, Final
 
+from webapp.sheets import Sheets
+
 COLUMNS: Final = 128
 """More than there are numbers; the first tells whether the row's process lives."""
 SPARE_ROWS: Final = 16
@@ -18,10 +20,11 @@ _BYTES: Final = 8
 
 
 class Slots:
-    """The rows. A number is written and read as a whole; a row is not."""
+    """The rows, and with each a sheet. A number is written and read as a whole; a row is not."""
 
     def __init__(self, rows: int) -> None:
         self._rows = rows
+        self.sheets = Sheets(rows)
         self._cells = memoryview(mmap(-1, rows * COLUMNS * _BYTES)).cast("d")
 
     def row(self, index: int) -> "memoryview[float]":

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Final
+from typing import ClassVar, Final
 
 from tidings.cursor import Cursor
 from tidings.entry import Entry
@@ -55,10 +55,11 @@ class Subscriber:
 
     Made by its stream, closed by the hub or by its gear. ``position`` may lag behind what the
     reader has by what was not for it. ``until_end``: it is one operation's own stream, and
-    ends with it. ``grant``: whom it was opened for, if anybody was asked.
+    ends with it. ``grant``: whom it was opened for, if anybody was asked. ``gear`` is its gear's name.
     """
 
     __slots__ = ("closed", "grant", "position", "until_end", "wanted")
+    gear: ClassVar[str]
 
     def __init__(
         self, wanted: Filter, position: Cursor, *, until_end: bool = False, grant: Grant | None = None
@@ -68,6 +69,21 @@ class Subscriber:
         self.position = position
         self.until_end = until_end
         self.closed: CloseReason | None = None
+
+    @property
+    def open_s(self) -> float:
+        """For how many seconds it has been live."""
+        raise NotImplementedError
+
+    @property
+    def stuck_s(self) -> float:
+        """For how many seconds its reader has taken nothing of what waits."""
+        return 0.0
+
+    def waiting(self, ring: Ring) -> tuple[int, int]:
+        """Say how many events wait for its reader, of how many bytes; before any are conflated."""
+        entries = [entry for entry in ring.on(self.wanted.topics, self.position) if entry.is_for(self.wanted)]
+        return len(entries), sum(len(entry.data) for entry in entries)
 
     def deliver(self, page: Page) -> None:
         """Hear that *page* has something on our topics. Never blocks."""

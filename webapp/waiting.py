@@ -4,6 +4,8 @@ TLS in this process, other WSGI servers, tests. Costs a greenlet and a connectio
 server's pool for each stream.
 """
 
+import time
+
 from gevent.event import Event
 
 from tidings.cursor import Cursor
@@ -16,7 +18,8 @@ from webapp.subscriber import CloseReason, Subscriber
 class WaitingSubscriber(Subscriber):
     """A subscriber that one greenlet waits for."""
 
-    __slots__ = ("_news", "nudged")
+    __slots__ = ("_news", "nudged", "opened_at")
+    gear = "generator"
 
     def __init__(
         self, wanted: Filter, position: Cursor, *, until_end: bool = False, grant: Grant | None = None
@@ -24,6 +27,12 @@ class WaitingSubscriber(Subscriber):
         super().__init__(wanted, position, until_end=until_end, grant=grant)
         self._news = Event()
         self.nudged = False
+        self.opened_at = time.monotonic()
+
+    @property
+    def open_s(self) -> float:
+        """For how many seconds it has been live."""
+        return time.monotonic() - self.opened_at
 
     def deliver(self, page: Page) -> None:  # noqa: ARG002 - it takes from the ring
         """Let `wait` return: there is something to take."""

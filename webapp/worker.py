@@ -63,7 +63,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
         if not self.cfg.is_ssl:
             self.wsgi = offer_connections(self.wsgi)
         if getattr(self, "tidings_slot", None) is not None:  # gunicorn.conf.py gives it, where that is used
-            self.service.measuring.share(self.tidings_slots, self.tidings_slot)
+            self.service.share(self.tidings_slots, self.tidings_slot)
         self.service.start()
         # What is loaded stays: the collector need not look at it again (PARKING.md, 2: 27 ms → 7 ms).
         gc.collect()

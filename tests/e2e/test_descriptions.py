@@ -53,6 +53,8 @@ def test_answers_are_as_described(stack: Stack, openapi: dict[str, Any]) -> None
     fits(openapi, "/api/operations", "get", get_json(f"{url}/api/operations"))
     fits(openapi, "/api/operations", "get", get_json(f"{url}/api/operations?limit=0"))
     fits(openapi, "/api/kinds", "get", get_json(f"{url}/api/kinds"))
+    fits(openapi, "/api/debug/streams", "get", get_json(f"{url}/api/debug/streams?topic=operations:x"))
+    fits(openapi, "/api/debug/streams", "get", get_json(f"{url}/api/debug/streams?topic=x"))
     fits(openapi, "/healthz", "get", get_json(f"{url}/healthz"))
     fits(openapi, "/readyz", "get", get_json(f"{url}/readyz"))
     running = stack.operation()

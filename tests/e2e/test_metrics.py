@@ -5,14 +5,14 @@ import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Final
+from typing import Any, Final
 from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.redis_server import RedisServer
-from tests.http_stream import HttpStream
+from tests.http_stream import HttpStream, get_json
 from tests.stack import READ_S, Stack, logged
 from tests.waiting import wait_until
 
@@ -127,6 +127,38 @@ def test_metrics_agree_with_what_browsers_counted_also_after_a_process_was_kille
         }
         agree(two, expected)
     operation.complete()
+
+
+def test_what_all_streams_wait_for_is_told_by_any_process(two: Stack) -> None:
+    """Those of both processes, by topic; of one that hangs, that it does not answer."""
+    pids = two.web_pids()
+    with ExitStack() as streams:
+        for pid, path in zip(pids, ("/stream?types=progress", "/stream?topics=operations:held"), strict=True):
+            with only(two, pid):
+                stream = streams.enter_context(two.stream(f"/api/events{path}"))
+                stream.read_until(lambda message: message.type == "heartbeat", timeout_s=READ_S)
+        wait_until(lambda: len(inspected(two)["streams"]) == 2, timeout_s=READ_S)
+        said = inspected(two)
+        assert {each["pid"] for each in said["processes"] if each["answered"]} == set(pids)
+        assert {(each["process"], *each["topics"], *each["types"]) for each in said["streams"]} == {
+            (pids[0], "*", "progress"),
+            (pids[1], "operations:held"),
+        }
+        assert inspected(two, "?topic=operations:held")["found"] == 2
+        assert [each["process"] for each in inspected(two, "?topic=operations:other")["streams"]] == pids[:1]
+        assert (len(inspected(two, "?limit=1")["streams"]), inspected(two, "?limit=1")["found"]) == (1, 2)
+        with only(two, pids[0]):
+            said = inspected(two)
+        assert [each["pid"] for each in said["processes"] if not each["answered"]] == pids[1:]
+        assert [each["process"] for each in said["streams"]] == pids[:1]
+
+
+def inspected(stack: Stack, query: str = "") -> dict[str, Any]:
+    """Ask what all streams wait for."""
+    reply = get_json(f"{stack.url}/api/debug/streams{query}")
+    assert reply.status == 200
+    body: dict[str, Any] = reply.body
+    return body
 
 
 def test_each_line_of_the_log_is_json_that_says_when_and_who(two: Stack) -> None:

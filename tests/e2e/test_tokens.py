@@ -19,6 +19,7 @@ from tests.stack import READ_S, Stack
 from tests.waiting import wait_until
 from tidings import Operation
 from tidings.cli.exits import Exit
+from tidings.tickets import Tickets
 from tidings.tokens import Keys
 
 KEYS: Final = Keys.parse(f"{KID}:{SECRET}")
@@ -394,6 +395,24 @@ def test_what_the_command_line_signs_and_revokes_the_service_takes_and_refuses(
     wait_until(lambda: tidings("list", "--token", second).exit == Exit.UNREACHABLE, timeout_s=READ_S)
 
 
+def test_who_waits_for_what_is_for_operators(closed: Stack, there: dict[str, Operation]) -> None:
+    """Not for who may see everything, nor for who has a ticket; the page has nothing on it for others."""
+    everything, operator = bearer("cid", "*", start=["*"], cancel=["*"]), bearer("olga", operator=True)
+    with closed.stream(ALL, **bearer("ann")) as hers:
+        opening(hers)
+        for carrier, status in (({}, 401), (everything, 403), (operator, 200)):
+            answer = ask(closed, "GET", "/api/debug/streams", carrier)
+            page = ask(closed, "GET", "/debug", carrier)
+            assert (answer.status, page.status) == (status, status)
+            assert (b'id="sign-in"' in page.body) is (status != 200)
+            assert (b'id="tail"' in page.body) is (status == 200)
+        assert "ann" in {each["subject"] for each in answer.body["streams"]}
+    ticket = Tickets(closed.log).issue(["*"], "olga")
+    assert ask(closed, "GET", f"/api/debug/streams?ticket={ticket}", {}).status == 400
+    with closed.stream(ALL, **operator) as stream:
+        assert about(opening(stream)) == set()  # it sees who waits, and events only as it is granted
+
+
 def test_an_upload_is_its_owners(closed: Stack) -> None:
     """To anybody else it is not there, and only who may start one begins it."""
     dora, bob = bearer("dora", start=["upload"]), bearer("bob", "*", start=["*"], cancel=["*"])
@@ -430,6 +449,6 @@ def test_nothing_is_shown_to_who_has_no_token(closed: Stack, there: dict[str, Op
         "/api/operations",
     ):
         assert ask(closed, "GET", path, {}).status == 401, path
-    for path in ("/healthz", "/readyz"):
+    for path in ("/healthz", "/readyz", "/static/sign_in.js"):
         assert ask(closed, "GET", path, {}).status == 200
     assert SECRET not in closed.output("web")

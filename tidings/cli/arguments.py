@@ -105,6 +105,7 @@ def _add_token(commands: Any, defaults: ClientSettings) -> None:
     made.add_argument("--topic", action="append", default=[], help="may be seen: operations:ID, agents:*, *")
     made.add_argument("--start", action="append", default=[], metavar="KIND", help="may be started, or *")
     made.add_argument("--cancel", action="append", default=[], metavar="TOPIC", help="may be cancelled, or *")
+    made.add_argument("--operator", action="store_true", help="may see who waits for what, at /debug")
     made = _command(verbs, "show", "print what a token says, if it is good")
     made.add_argument(
         "shown", nargs="?", default=defaults.token, metavar="TOKEN",

@@ -91,7 +91,7 @@ def _token(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         case "sign":
             return token.sign(
                 settings, args.subject, args.lifetime_s, topics=args.topic, start=args.start,
-                cancel=args.cancel, as_json=args.as_json,
+                cancel=args.cancel, operator=args.operator, as_json=args.as_json,
             )  # fmt: skip
         case "show":
             shown = sys.stdin.read().strip() if args.shown == "-" else args.shown

@@ -28,6 +28,7 @@ def sign(
     topics: Iterable[str],
     start: Iterable[str],
     cancel: Iterable[str],
+    operator: bool,
     as_json: bool,
 ) -> Exit:
     """Print a token, good for *lifetime_s* from now. Raises: SettingsError, InvalidValue naming the claim."""
@@ -35,7 +36,7 @@ def sign(
         raise InvalidValue("--for", f"at most {settings.max_token_s} s (TIDINGS_MAX_TOKEN_S)", lifetime_s)
     keys = _keys(settings)
     token = keys.sign(
-        subject, lifetime_s, topics=topics, start=start, cancel=cancel,
+        subject, lifetime_s, topics=topics, start=start, cancel=cancel, operator=operator,
         issuer=settings.issuer, audience=settings.audience,
     )  # fmt: skip
     if as_json:
@@ -94,5 +95,7 @@ def _told(claims: Claims) -> Iterator[list[str]]:
     for name in ("topics", "start", "cancel"):
         if given := getattr(claims, name):
             yield [name, " ".join(given)]
+    if claims.operator:
+        yield ["operator", "yes"]
     if claims.jti:
         yield ["id", words.clean(claims.jti)]
