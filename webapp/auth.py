@@ -16,6 +16,7 @@ from tidings.errors import InvalidToken, InvalidValue, LogUnavailable
 from webapp.access import OPEN, Access
 from webapp.answer import CONTENT_TYPE, HEADERS
 from webapp.errors import Unauthorized
+from webapp.origins import Caller, Origins
 from webapp.query import TICKET, misplaced_in
 from webapp.service import Service, service
 from webapp.stream import sent_away
@@ -28,7 +29,8 @@ SESSION_ENDPOINTS: Final = frozenset({"session.begin", "session.end"})
 COOKIE: Final = "__Host-tidings"
 """Browsers take that name only with Secure, for all paths, of this very host. Source: RFC 6265bis, 4.1.3."""
 OUR_PAGES: Final = frozenset({"", "same-origin", "none"})
-"""Where a cookie counts: sent from a page of ours, by hand, or by what is too old to say."""
+"""Where a cookie counts: sent from a page of ours, by hand, or by what is too old to say. And where the
+origin is one that may use the service."""
 URL_RULE: Final = (
     "left out, as URLs are written into logs: send it as Authorization: Bearer, or begin a session"
 )
@@ -43,7 +45,7 @@ class Carried(NamedTuple):
 
     authorization: str = ""
     cookie: str = ""
-    site: str = ""
+    caller: Caller = Caller()
     ticket: str | None = None
     misplaced: str = ""
 
@@ -80,7 +82,7 @@ def admit(here: Service, carried: Carried) -> Access:
         raise InvalidValue(field, "the only token of a request: it has another, in a cookie or its URL")
     if ticket is not None:
         claims = here.tickets.take(ticket)
-    elif cookie is not None and carried.site not in OUR_PAGES:
+    elif cookie is not None and not _counts(here.origins, carried.caller):
         claims = None
     else:
         claims = verified(here, bearer if bearer is not None else cookie or "")
@@ -108,6 +110,10 @@ def verified(here: Service, token: str) -> Claims | None:
         return None
 
 
+def _counts(origins: Origins, caller: Caller) -> bool:
+    return caller.site in OUR_PAGES or caller.origin in origins
+
+
 def asker() -> Access | None:
     """Return what the sender of a request to a public endpoint may do; None for nobody that we know."""
     try:
@@ -120,7 +126,7 @@ def _carried(*, may_show_a_ticket: bool = False) -> Carried:
     return Carried(
         request.headers.get("Authorization", ""),
         request.cookies.get(COOKIE, ""),
-        request.headers.get("Sec-Fetch-Site", ""),
+        Caller.of(request.headers.get),
         request.args.get(TICKET),
         misplaced_in(request.args, may_show_a_ticket=may_show_a_ticket),
     )

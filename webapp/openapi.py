@@ -19,7 +19,7 @@ from tidings.events import TYPES
 from tidings.log import OPEN
 from tidings.replay import History
 from tidings.topics import EVERYTHING, FAMILIES, IDENTIFIER_PATTERN
-from webapp import schemas, tus
+from webapp import origins, schemas, tus
 from webapp.answer import CONTENT_TYPE as EVENT_STREAM
 from webapp.exposition import CONTENT_TYPE as METRICS_TYPE
 from webapp.listing import MAX_TEXT_CHARS
@@ -120,7 +120,7 @@ class Request:
 REFUSALS: Final = {
     400: "Something is wrong with the request: `field` says what, `allowed` what there is.",
     401: "No good token, or none.",
-    403: "The token does not allow it.",
+    403: "The token does not allow it, or the page of an origin that is not allowed sends it.",
     404: "There is nothing by that name.",
     409: "It does not go with how things stand.",
     410: "It is over or has expired.",
@@ -132,6 +132,8 @@ REFUSALS: Final = {
     503: "Redis or the broker cannot be reached; nothing was done.",
     507: "The disk is full.",
 }
+GUARDED: Final = (403,)
+"""What anything under `/api/` may be answered: `webapp.origins`."""
 DOCUMENT: Final = Request({200: Answer("A file for browsers.", media_type=ANY)})
 OVER: Final = Answer("The operation is over, and the cursor is at or past its end.", media_type="")
 STREAM: Final = Request(
@@ -301,13 +303,14 @@ def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     known = REQUESTS.get(rule.endpoint, DOCUMENT)
     told = (app.view_functions[rule.endpoint].__doc__ or "Give a file of the pages.").strip()
     summary, _, more = told.partition("\n")
+    guarded = GUARDED if rule.rule.startswith(origins.PREFIX) else ()
     said: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}" + (".one" if rule.arguments else ""),
         "summary": summary,
         "tags": [rule.endpoint.partition(".")[0]],
         "parameters": [*_path_parameters(rule), *_parameters(known)],
         "responses": {str(status): _response(answer) for status, answer in known.answers.items()}
-        | {str(status): _refusal(status) for status in known.refusals},
+        | {str(status): _refusal(status) for status in {*known.refusals, *guarded}},
     }
     if more.strip():
         said["description"] = re.sub(r"\s+", " ", more.strip())

@@ -54,6 +54,7 @@ class Service:
         self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.keys = settings.keys
+        self.origins = settings.origins
         self.tickets = Tickets(self.log)
         self.revoked = Revoked(Log(settings.log, connections=1), self.hub.end_revoked)
         self.hub.is_revoked = self.revoked.has

@@ -15,6 +15,7 @@ from tidings.errors import InvalidValue, SettingsError
 from tidings.log import KEPT_S
 from tidings.settings import AtLeastOne, Positive, Seconds, Settings, env, read_settings
 from tidings.tokens import SECRET_RULE, Keys
+from webapp.origins import Origins
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 TokenSeconds = Annotated[int, Meta(ge=60, le=KEPT_S)]
@@ -36,6 +37,7 @@ class ServiceSettings:
     token_audience: str = env("TIDINGS_TOKEN_AUDIENCE", "tidings")
     max_token_s: TokenSeconds = env("TIDINGS_MAX_TOKEN_S", 86_400)
     metrics_token: str = env("TIDINGS_METRICS_TOKEN", "")
+    allowed_origins: str = env("TIDINGS_ALLOWED_ORIGINS", "")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
     lifetime_s: Positive = env("TIDINGS_STREAM_LIFETIME_S", 3_600.0)
     max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)
@@ -71,6 +73,8 @@ class ServiceSettings:
             )
         if service is not None and service.auth == "required":
             problems += _problems_of(service.secret_key)
+        if service is not None:
+            problems += _unreadable(service)
         if problems or service is None:
             raise SettingsError(problems)
         return service
@@ -80,12 +84,25 @@ class ServiceSettings:
         """The keys that tokens are verified with: none where there is no secret. Raises: InvalidValue."""
         return Keys.parse(self.secret_key) if self.secret_key else Keys({})
 
+    @property
+    def origins(self) -> Origins:
+        """The origins whose pages may use the service beside its own. Raises: InvalidValue."""
+        return Origins.parse(self.allowed_origins)
+
 
 def _problems_of(secret: str) -> list[str]:
     if not secret:
         return [f"TIDINGS_SECRET_KEY is not set: {SECRET_RULE} (TIDINGS_AUTH=open needs none, on loopback)"]
     try:
         Keys.parse(secret)
+    except InvalidValue as error:
+        return [str(error)]
+    return []
+
+
+def _unreadable(service: ServiceSettings) -> list[str]:
+    try:
+        service.origins  # noqa: B018 - read here, to be refused at the start
     except InvalidValue as error:
         return [str(error)]
     return []

@@ -21,6 +21,7 @@ from webapp.answer import CONTENT_TYPE, HEADERS, answer
 from webapp.connection import PlainConnection
 from webapp.errors import NotFound, Unauthorized
 from webapp.head import MAX_BYTES, Head, read_head
+from webapp.origins import Caller
 from webapp.query import Asked, read_stream
 from webapp.service import Service
 
@@ -51,10 +52,12 @@ class Shortcut:
             return False
         try:
             asked = self._read(head)
-            if asked is None or asked.shows:  # a ticket is taken once, so by one way
-                return False
-            access = auth.admit(self._here, _carried(head))
-            connection = PlainConnection(connected, self._headers, is_http_1_1=head.is_http_1_1)
+            caller = Caller.of(head.headers.get)
+            if asked is None or asked.shows or self._here.origins.refuses(caller):
+                return False  # a ticket is taken once, so by one way
+            access = auth.admit(self._here, _carried(head, caller))
+            headers = self._headers + self._here.origins.headers(caller)
+            connection = PlainConnection(connected, headers, is_http_1_1=head.is_http_1_1)
             body = answer(self._here, access, asked, lambda: connection)
         except (InvalidValue, LogUnavailable, NotFound, Unauthorized):
             return False
@@ -79,10 +82,10 @@ class Shortcut:
         return read_stream(topic, head.query, requested, self._here.settings.max_topics)
 
 
-def _carried(head: Head) -> auth.Carried:
+def _carried(head: Head, caller: Caller) -> auth.Carried:
     fields = head.headers
     cookie = parse_cookie(fields.get("cookie", "")).get(auth.COOKIE, "")
-    return auth.Carried(fields.get("authorization", ""), cookie, fields.get("sec-fetch-site", ""))
+    return auth.Carried(fields.get("authorization", ""), cookie, caller)
 
 
 def _write(body: Generator[bytes], connection: PlainConnection) -> None:

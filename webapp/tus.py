@@ -15,6 +15,14 @@ VERSION: Final = "1.0.0"
 EXTENSIONS: Final = "creation,creation-with-upload,checksum,expiration,termination"
 CHUNK_TYPE: Final = "application/offset+octet-stream"
 ALGORITHMS: Final = ("sha1", "sha256")
+REQUEST_HEADERS: Final = (
+    "Tus-Resumable", "Upload-Checksum", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+    "X-HTTP-Method-Override",
+)  # fmt: skip
+RESPONSE_HEADERS: Final = (
+    "Tus-Checksum-Algorithm", "Tus-Extension", "Tus-Max-Size", "Tus-Resumable", "Tus-Version",
+    "Upload-Expires", "Upload-Length", "Upload-Metadata", "Upload-Offset",
+)  # fmt: skip
 MAX_DIGITS: Final = 18
 """Enough for any file, and few enough for every language's integers."""
 

@@ -234,15 +234,56 @@ def test_flask_does_nothing_to_a_stream_that_the_shortcut_leaves_out(made: Calla
     """What is hung on every request of Flask must be hung on the shortcut too; then change this."""
     app = made().app
     before, after = app.before_request_funcs, app.after_request_funcs
-    assert [len(before.get(scope, ())) for scope in (None, "events")] == [1, 0]  # auth
-    assert [len(after.get(scope, ())) for scope in (None, "events")] == [1, 0]  # SECURITY_HEADERS
+    assert [len(before.get(scope, ())) for scope in (None, "events")] == [2, 0]  # origins, auth
+    assert [len(after.get(scope, ())) for scope in (None, "events")] == [2, 0]  # origins, SECURITY_HEADERS
     assert not app.teardown_request_funcs
     assert not app.url_value_preprocessors
 
 
-def closed(made: Callable[..., Ways], log: Log) -> Ways:
+APP = "https://app.example"
+
+
+def test_pages_of_allowed_origins_stream_either_way(made: Callable[..., Ways]) -> None:
+    """Their answer names them; ours, and what is no browser, are told nothing but that it depends."""
+    ways = made(allowed_origins=f"{APP},https://other.example")
+    for caller, told in (
+        ({"Origin": APP, "Sec-Fetch-Site": "cross-site"}, APP),
+        ({"Origin": "http://here"}, None),
+        ({"Sec-Fetch-Site": "same-origin"}, None),
+        ({}, None),
+    ):
+        short = ways.short(ALL, **caller)
+        assert short == ways.long(ALL, **caller, Host="here")
+        assert short is not None
+        assert short.headers["Vary"] == "Origin"
+        assert short.headers.get("Access-Control-Allow-Origin") == told
+        assert short.headers.get("Access-Control-Allow-Credentials") == (told and "true")
+
+
+def test_pages_of_other_origins_are_refused_either_way(made: Callable[..., Ways]) -> None:
+    """Before anything is opened for them, whatever else they show."""
+    ways = made(allowed_origins=APP)
+    for caller in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert ways.short(ALL, **caller) is None
+        assert ways.long(ALL, **caller).status == 403
+    assert len(ways.here.hub) == 0
+    assert not ways.here.hub.counts.opened
+
+
+def test_a_cookie_counts_from_an_allowed_origin_either_way(made: Callable[..., Ways], log: Log) -> None:
+    """A page of the same site may open a stream with its cookie where the operator has named it."""
+    ways = closed(made, log, allowed_origins=APP)
+    cookie = {"Cookie": f"__Host-tidings={bearer('*')['Authorization'][7:]}", "Sec-Fetch-Site": "same-site"}
+    short = ways.short(ALL, Origin=APP, **cookie)
+    assert short is not None
+    assert short == ways.long(ALL, Origin=APP, **cookie)
+    assert ways.short(ALL, Origin="https://www.example", **cookie) is None
+    assert ways.long(ALL, Origin="https://www.example", **cookie).status == 403
+
+
+def closed(made: Callable[..., Ways], log: Log, **changed: Any) -> Ways:
     """Make an app that asks for tokens, and knows that none was revoked but one."""
-    ways = made(auth="required", secret_key=SECRET)
+    ways = made(auth="required", secret_key=SECRET, **changed)
     log.revoke("jti", "revoked")
     ways.here.revoked.look("0-0")
     return ways
@@ -292,7 +333,8 @@ def test_what_shows_nobody_is_refused_either_way(made: Callable[..., Ways], log:
         (ALL, {"Authorization": "Bearer x"}, 401),
         (ALL, bearer("*", token_id="revoked"), 401),  # noqa: S106 - an id
         (ALL, good | cookie, 400),
-        (ALL, cookie | {"Sec-Fetch-Site": "cross-site"}, 401),
+        (ALL, cookie | {"Sec-Fetch-Site": "cross-site"}, 403),
+        (ALL, cookie | {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 401),
         (f"{ALL}?token=x", good, 400),
         (f"{ALL}?%74oken=x", good, 400),
         (f"{ALL}?x={token}", good, 400),
