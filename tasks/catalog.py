@@ -4,7 +4,7 @@ Read by the service, which checks parameters before anything is queued and sends
 name, so it imports no task. Pure.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Literal
 
@@ -192,6 +192,8 @@ class Kind:
     start: str = OPERATIONS
     read: Callable[[Any, str], Struct] | None = None
     """What else is checked of the parameters, given their path."""
+    refers: tuple[str, ...] = ()
+    """Where its parameters name an operation whose files it reads, as paths below them."""
 
     def check(self, params: object, root: str = "params") -> dict[str, Any]:
         """Return the task's keyword arguments for *params*.
@@ -203,6 +205,15 @@ class Kind:
             read = self.read(read, root)
         checked: dict[str, Any] = to_builtins(read)
         return checked
+
+    def references(self, checked: dict[str, Any], root: str = "params") -> Iterator[tuple[str, str]]:
+        """Give each parameter that names an operation whose files are read, and that operation's id."""
+        for path in self.refers:
+            value: Any = checked
+            for name in path.split("."):
+                value = value.get(name) if isinstance(value, dict) else None
+            if value is not None:
+                yield f"{root}.{path}", value
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -223,6 +234,7 @@ KINDS: Final = {
             BatchParams,
             {"source": "python-stdlib"},
             read=one_source,
+            refers=("source.upload", "retry"),
         ),
         Kind(
             "browser",
@@ -258,6 +270,7 @@ KINDS: Final = {
             "A pipeline given as data: steps that need one another, to a report",
             pipeline.WorkflowParams,
             read=pipeline.read,
+            refers=("resume",),
         ),
     )
 }

@@ -4,13 +4,18 @@ Between who asks (`webapp.access`, pure) and what is there: takes a filter, give
 and by the API, so that neither shows what the other does not.
 """
 
+from collections.abc import Iterable
 from functools import partial
+from typing import Final
 
+from tidings.errors import InvalidValue
 from tidings.log import OperationState
 from tidings.topics import Filter
 from webapp.access import Access
 from webapp.errors import Forbidden, NotFound
 from webapp.service import Service
+
+REFERENCE_RULE: Final = "the id of an operation that there is, and that may be seen"
 
 
 def narrowed(here: Service, granted: Access, wanted: Filter) -> Filter:
@@ -52,3 +57,15 @@ def check_results(here: Service, granted: Access, operation_id: str) -> None:
     """Raise NotFound unless the operation's files may be seen: they may outlive what is known of it."""
     if not granted.names(f"operations:{operation_id}"):
         found(here, granted, operation_id)
+
+
+def check_references(here: Service, granted: Access, references: Iterable[tuple[str, str]]) -> None:
+    """Look whether the files may be read of each operation that a parameter names. Waits for Redis.
+
+    Raises: InvalidValue naming the parameter, whether or not there is such an operation; LogUnavailable.
+    """
+    for field, operation_id in references:
+        try:
+            check_results(here, granted, operation_id)
+        except NotFound as error:
+            raise InvalidValue(field, REFERENCE_RULE, operation_id) from error

@@ -1,5 +1,6 @@
 """Who may see what, on the service as deployed: by no way in does anybody get what is not theirs."""
 
+import base64
 import http.client
 import json
 import re
@@ -245,6 +246,43 @@ def test_what_is_started_is_its_starters(closed: Stack) -> None:
     assert ask(closed, "POST", f"{path}/cancel", dora, {}).status == 202
     naming = bearer("dora", "operations:my1", start=["*"])
     assert ask(closed, "POST", "/api/operations", naming, batch | {"id": "my1"}).status == 202
+
+
+REFERENCES: Final = {
+    "an upload": ("batch", {"source": {"upload": "{}"}}, "params.source.upload"),
+    "an earlier batch": ("batch", {"retry": "{}"}, "params.retry"),
+    "an earlier workflow": ("workflow", {"resume": "{}"}, "params.resume"),
+}
+
+
+@pytest.mark.usefixtures("there")
+@pytest.mark.parametrize(("kind", "params", "field"), REFERENCES.values(), ids=REFERENCES)
+def test_only_what_may_be_seen_is_worked_on(
+    closed: Stack, kind: str, params: dict[str, Any], field: str
+) -> None:
+    """What a parameter names is read by the task: another's is refused like a name that nobody has."""
+
+    def start(name: str, carrier: dict[str, str]) -> Answer:
+        named = json.loads(json.dumps(params).replace("{}", name))
+        return ask(closed, "POST", "/api/operations", carrier, {"kind": kind, "params": named})
+
+    def follow(name: str, carrier: dict[str, str]) -> Answer:
+        named = json.loads(json.dumps(params).replace("{}", name))
+        then = base64.b64encode(json.dumps({"kind": kind, "params": named}).encode()).decode()
+        fields = {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": f"then {then}"}
+        return ask(closed, "POST", "/api/uploads", carrier | fields)
+
+    ann = bearer("ann", start=["*"])
+    for way, path in ((start, field), (follow, f"Upload-Metadata.then.{field}")):
+        unknown, hidden = way("never", ann), way("bobs", ann)
+        assert unknown.status == 400
+        assert unknown.body["field"] == path
+        assert hidden.status == 400
+        assert json.dumps(hidden.body).replace("bobs", "never") == json.dumps(unknown.body)
+        assert way("anns", ann).status in {201, 202}
+        assert way("bobs", bearer("ann", "operations:bobs", start=["*"])).status in {201, 202}
+    if kind == "batch" and "source" in params:
+        assert follow("$upload", ann).status == 201
 
 
 def test_a_ticket_opens_one_stream_once(closed: Stack) -> None:

@@ -19,7 +19,7 @@ from tidings.replay import Opening, from_the_beginning, resume
 from tidings.topics import Filter, check_identifier
 from tidings.values import MAX_MESSAGE_CHARS
 from webapp.access import Access
-from webapp.allowed import check_start, found, narrowed
+from webapp.allowed import check_references, check_start, found, narrowed
 from webapp.auth import access
 from webapp.cancelling import cancel, cancel_leaves
 from webapp.documents import event_document, events_url, operation_document
@@ -124,6 +124,7 @@ def start_operation() -> Response:
     chosen = None if asked.id is UNSET else asked.id
     if chosen is not None and not asker.may_name(Descriptor.of(chosen, kind.name).topics):
         raise Forbidden("id may only be chosen by who has a token that names the operation's topics")
+    check_references(here, asker, kind.references(kwargs))
     started = tidings.celery.dispatch(
         here.producer, kind.task, kwargs, kind=kind.name, id=chosen, owner=asker.owner
     )

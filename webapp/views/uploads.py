@@ -16,7 +16,7 @@ from tidings.errors import InvalidValue
 from tidings.events import QUEUED
 from tidings.operation import new_id
 from webapp import tus
-from webapp.allowed import check_start
+from webapp.allowed import check_references, check_start
 from webapp.auth import access
 from webapp.cancelling import cancel
 from webapp.documents import events_url
@@ -152,7 +152,10 @@ def _note(upload_id: str, length: int, metadata: str) -> Note:
     if params.then is not None:
         kind = kind_named(params.then.kind, f"{METADATA}.then.kind")
         check_start(access(), kind.name)
-        kwargs = kind.check(_with_id(params.then.params, upload_id), f"{METADATA}.then.params")
+        path = f"{METADATA}.then.params"
+        kwargs = kind.check(_with_id(params.then.params, upload_id), path)
+        others = [each for each in kind.references(kwargs, path) if each[1] != upload_id]
+        check_references(service(), access(), others)
         then = ThenNote(id=new_id(), kind=kind.name, kwargs=kwargs)
     return Note(
         id=upload_id,
