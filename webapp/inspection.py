@@ -86,6 +86,7 @@ class Inspection:
         self._here = here
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self._looked_at = 0.0
+        self._is_looking = False
         self.share(Slots(1), 0)
 
     def share(self, slots: Slots, row: int) -> None:
@@ -103,27 +104,39 @@ class Inspection:
         asked_at = self._sheets.ask()
         self.look()
         deadline = time.monotonic() + ANSWER_S
-        while True:
-            shares = [self._read(row, asked_at) for row in self._rows()]
-            if all(share.answered for share in shares) or time.monotonic() > deadline:
-                return shares
+        shares: dict[int, Share] = {}
+        while self._misses(shares, asked_at) and time.monotonic() < deadline:
             gevent.sleep(_POLL_S)
+        return [shares.get(row) or Share(self._sheets.pid(row)) for row in self._rows()]
 
     def look(self) -> None:
-        """Answer, if anybody has asked since the last time; lets others run in between."""
-        if self._sheets.asked_at > self._looked_at:
-            self._looked_at = now = time.monotonic()
-            self._sheets.write(self._row, self._answer(), now)
+        """Answer, if anybody has asked since the last time; lets others run in between.
+
+        Who asks while an answer is made has the next one: an older one never follows a newer.
+        """
+        if self._is_looking:
+            return
+        self._is_looking = True
+        try:
+            while self._sheets.asked_at > self._looked_at:
+                self._looked_at = now = time.monotonic()
+                self._sheets.write(self._row, self._answer(), now)
+        finally:
+            self._is_looking = False
+
+    def _misses(self, shares: dict[int, Share], asked_at: float) -> bool:
+        """Take into *shares* what has been answered; tell whether any process has not."""
+        silent = [row for row in self._rows() if row not in shares]
+        for row in silent:
+            if (body := self._sheets.read(row, asked_at)) is not None:
+                shares[row] = msgpack.decode(body, type=Share)
+        return any(row not in shares for row in silent)
 
     def _rows(self) -> Iterator[int]:
         """Give the rows of the processes that live; this one does, whether or not it has said so yet."""
         for row, numbers in enumerate(self._slots):
             if numbers[ALIVE] or row == self._row:
                 yield row
-
-    def _read(self, row: int, asked_at: float) -> Share:
-        body = self._sheets.read(row, asked_at)
-        return Share(self._sheets.pid(row)) if body is None else msgpack.decode(body, type=Share)
 
     def _answer(self) -> bytes:
         hub, feed = self._here.hub, self._here.feed

@@ -3,8 +3,9 @@
 import json
 import os
 import signal
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.request import urlopen
 
@@ -12,12 +13,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dev.redis_server import RedisServer
+from tests.crowd import Crowd
 from tests.http_stream import HttpStream, get_json
+from tests.long_run import Figure
 from tests.stack import READ_S, Stack, logged
 from tests.waiting import wait_until
 
 STREAMS: Final = 30
 EVENTS: Final = 60
+MANY: Final = 10_000
+SCRAPES: Final = 500
+SCRAPED_EACH_S: Final = 5
 WRITTEN: Final = "tidings_events_written_total"
 
 
@@ -166,6 +172,45 @@ def test_each_line_of_the_log_is_json_that_says_when_and_who(two: Stack) -> None
     said = [json.loads(line) for line in two.output("web").splitlines()]
     assert {"gunicorn.error", "webapp.feed"} <= {line["logger"] for line in said}
     assert all(line.keys() >= {"time", "level", "logger", "process", "message"} for line in said)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("many_descriptors")
+def test_looking_at_ten_thousand_streams_costs_next_to_nothing(
+    redis_server: RedisServer, tmp_path: Path, figure: Figure
+) -> None:
+    """A scrape each 5 s takes less than a hundredth of a core, and no more than it takes without a stream."""
+    quiet = {"TIDINGS_NAMESPACE": tmp_path.name, "TIDINGS_HEARTBEAT_S": "600"}
+    with (
+        Stack(redis_server.url, tmp_path, worker=False, web=2, **quiet) as stack,
+        Crowd(stack.url) as crowd,
+    ):
+        alone_s = _cpu_of(stack, lambda: scrape(stack), times=SCRAPES)
+        figure("CPU of a scrape without a stream, ms", round(alone_s * 1_000, 2))
+        crowd.open(MANY, "/api/events/stream")
+        wait_until(crowd.all_open, timeout_s=READ_S)
+        wait_until(lambda: scrape(stack)["tidings_streams_open parked"] == MANY, timeout_s=READ_S)
+        scrapes_s = _cpu_of(stack, lambda: scrape(stack), times=SCRAPES)
+        figure(f"CPU of a scrape with {MANY:,} streams, ms", round(scrapes_s * 1_000, 2))
+        looks_s = _cpu_of(stack, lambda: inspected(stack), times=20)
+        figure("CPU of a look at all streams, ms", round(looks_s * 1_000, 1))
+        assert inspected(stack)["found"] == MANY
+    assert scrapes_s / SCRAPED_EACH_S < 0.01
+
+
+def _cpu_of(stack: Stack, look: Callable[[], object], *, times: int) -> float:
+    """Give the CPU time that the web processes take for each look, in s; what else they do is in it."""
+    before = _cpu_s(stack)
+    for _ in range(times):
+        look()
+    return (_cpu_s(stack) - before) / times
+
+
+def _cpu_s(stack: Stack) -> float:
+    """Give the CPU time of the web processes, to the nanosecond. Source: proc(5), schedstat."""
+    texts = [Path(f"/proc/{pid}/schedstat").read_text() for pid in stack.web_pids()]
+    return sum(int(text.split()[0]) for text in texts) / 1e9
 
 
 def _read_to(browser: HttpStream, status: str) -> None:

@@ -2,9 +2,11 @@
 
 from typing import Final, cast
 
+import gevent
 import pytest
 
 from tests.parked_streams import EVERYTHING, LEAST_BUFFER_BYTES, HubStreams, at, make_entry
+from tests.stack import READ_S
 from tidings.settings import Settings
 from tidings.topics import Filter
 from webapp.access import Grant
@@ -153,6 +155,31 @@ def test_each_living_process_answers_and_one_that_hangs_is_named(
         (True, False),
         (False, True),
     ]
+
+
+def test_two_who_ask_at_once_are_both_answered(here: Service) -> None:
+    """By a process that describes its streams for the first when the others ask: once more, for them all."""
+    described = []
+
+    class Counted(WaitingSubscriber):
+        """A stream that notes when it is described."""
+
+        def waiting(self, ring: Ring) -> tuple[int, int]:
+            """Say how much waits."""
+            described.append(self)
+            return super().waiting(ring)
+
+    with HubStreams() as streams:
+        here.hub = streams.hub
+        many = [Counted(EVERYTHING, at(0)) for _ in range(300)]
+        for each in many:
+            streams.hub.join(each, streams.mark)
+        asking = [gevent.spawn(here.inspection.ask) for _ in range(5)]
+        gevent.joinall(asking, timeout=READ_S, raise_error=True)
+        assert [[share.streams for share in each.value or ()] for each in asking] == [[300]] * 5
+        assert len(described) == 2 * 300
+        for each in many:
+            streams.hub.leave(each)
 
 
 def test_nothing_is_described_that_nobody_asks_for(here: Service) -> None:
