@@ -19,8 +19,10 @@ from dev.redis_server import RedisServer
 from tests.cli import CommandLine, Said
 from tests.odd_pages import odd_pages
 from tests.stack import READ_S, Stack
+from tests.terminal import Terminal
 from tests.waiting import wait_until
 from tests.wrong_proxy import WrongProxy
+from tidings import Operation
 from tidings.cli import doctor
 from tidings.cli.exits import Exit
 
@@ -57,20 +59,28 @@ def kill_web(stack: Stack) -> None:
 
 
 def test_watch_goes_on_behind_a_restart_of_the_service(brisk: Stack, tidings: CommandLine) -> None:
-    """It says that it comes back, misses nothing, and prints nothing twice."""
+    """It says that it comes back, misses nothing, and prints nothing twice; and so do twenty bars."""
     operation = brisk.operation("cli")
-    process = tidings.start("watch", "--heartbeat", "15")
+    process = tidings.start("watch", "--heartbeat", "15", operation.id)
     assert process.stdout is not None
     assert process.stderr is not None
     assert b"state running" in process.stdout.readline()
     operation.warning("n", "1")
     brisk.flush()
     assert b"warning n: 1" in process.stdout.readline()
-    kill_web(brisk)
-    assert b"reconnecting" in process.stderr.readline()
-    operation.warning("n", "2")
-    brisk.flush()
-    brisk.start_web()
+    running = [brisk.operation("cli-bars") for _ in range(20)]
+    asked = ["watch", "--heartbeat", "15", *(each.id for each in running)]
+    with Terminal(asked, tidings.environ, 100, 30) as terminal:
+        terminal.wait_for(lambda lines: len(lines) == 20)
+        kill_web(brisk)
+        assert b"reconnecting" in process.stderr.readline()
+        terminal.wait_for(lambda lines: len(lines) == 21 and lines[-1].startswith("reconnecting: "))
+        for number, each in enumerate(running):
+            each.progress(number * 5, 100, "meanwhile")
+        operation.warning("n", "2")
+        brisk.flush()
+        brisk.start_web()
+        moves_and_ends(brisk, running, terminal)
     operation.warning("n", "3")
     operation.complete()
     brisk.flush()
@@ -84,6 +94,20 @@ def test_watch_goes_on_behind_a_restart_of_the_service(brisk: Stack, tidings: Co
         b"complete suc",
     ]
     assert b"connected again" in err
+
+
+def moves_and_ends(stack: Stack, running: list[Operation], terminal: Terminal) -> None:
+    """See that twenty bars show what was said while nobody could hear it, and end as the operations do."""
+    terminal.wait_for(lambda lines: len(lines) == 20 and all("meanwhile" in line for line in lines))
+    for number, line in enumerate(terminal.lines):
+        assert f" {number * 5} % " in line
+    running[0].error("odd", "it broke")
+    for operation in running[1:]:
+        operation.complete()
+    stack.flush()
+    assert terminal.process.wait(READ_S) == Exit.FAILED
+    terminal.wait_for(lambda lines: sum("succeeded in" in line for line in lines) == 19)
+    assert "failed" in terminal.lines[0]
 
 
 def codes(said: Said) -> list[object]:
