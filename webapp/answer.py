@@ -28,26 +28,28 @@ CONTENT_TYPE: Final = "text/event-stream"
 
 
 def answer(
-    here: Service, access: Access, asked: Asked, connect: Callable[[], Connection] | None
+    here: Service, access: Access, asked: Asked, connect: Callable[[], Connection] | None, address: str = ""
 ) -> Generator[bytes] | None:
     """Give the body of the stream, of what *access* lets see; None if the browser has all and that is over.
 
-    *connect* gives the connection where it can be parked. Waits for Redis unless the ring has
-    all that is asked for. Raises: NotFound.
+    *connect* gives the connection where it can be parked; *address* is where it is counted. Waits for
+    Redis unless the ring has all that is asked for. Raises: NotFound.
     """
     here.start()
     feed = here.hub.wait_until_ready(READY_S)
     if feed is None:
-        return _turned_away(here, "unavailable")
+        return turned_away(here, "unavailable")
     if here.hub.draining or not here.has_room:
-        return _turned_away(here, "draining" if here.hub.draining else "overloaded")
+        return turned_away(here, "draining" if here.hub.draining else "overloaded")
+    if not here.limits.have_room(address, "" if access.grant is None else access.subject):
+        return turned_away(here, "limited")
     past = asked.past
     try:
         wanted = narrowed(here, access, asked.wanted)
         opening = here.openings.open(feed, wanted, past)
         end = _end_of(here, asked, opening, feed)
     except (HistoryChanged, LogUnavailable):
-        return _turned_away(here, "unavailable")
+        return turned_away(here, "unavailable")
     # Read after the opening: an end that lies beyond its position will come live.
     over = end is not None and end <= opening.position
     if over and opening.reset is None and past.cursor is not None and end is not None and past.cursor >= end:
@@ -62,11 +64,13 @@ def answer(
         over=over,
         connect=connect,
         grant=access.grant,
+        address=address,
     )
     return stream_frames(here.hub, plan)
 
 
-def _turned_away(here: Service, reason: str) -> Generator[bytes]:
+def turned_away(here: Service, reason: str) -> Generator[bytes]:
+    """Give the body of a stream that cannot be served now, and count it."""
     here.hub.counts.turned_away[reason] += 1
     return sent_away()
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from flask import Flask, Response
 
-from webapp import auth, errors, origins
+from webapp import auth, errors, origins, pacing
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
 from webapp.views import (
@@ -39,6 +39,7 @@ def create_app(settings: ServiceSettings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.extensions[EXTENSION] = Service(settings)
     origins.install(app, settings.origins)
+    pacing.install(app)
     auth.install(app)
     errors.install(app, settings.max_body_bytes)
     app.after_request(_secure)

@@ -23,6 +23,7 @@ from webapp import frames
 from webapp.access import Grant
 from webapp.connection import Connection
 from webapp.counts import Counts, said_at_s
+from webapp.limits import Limits
 from webapp.pace import in_strides
 from webapp.page import Page
 from webapp.parked import ParkedSubscriber
@@ -59,6 +60,7 @@ class Hub:
         )
         self._ready = Event()
         self.max_streams = sys.maxsize
+        self.limits = Limits()
         self.is_revoked: Callable[[Grant], bool] = lambda _: False
         self.draining = False
         self.degraded = False
@@ -92,8 +94,8 @@ class Hub:
 
     def join(self, subscriber: Subscriber, opened_at: Mark) -> None:
         """Register a stream that opened when the log stood at *opened_at*."""
-        self._registry.add(subscriber)
-        refusal = self._refusal(opened_at, subscriber.grant)
+        self._add(subscriber)
+        refusal = self._refusal(opened_at, subscriber)
         if refusal is not None:
             subscriber.close(refusal)
 
@@ -101,6 +103,7 @@ class Hub:
         """Forget a stream that has ended; twice does no harm."""
         if subscriber in self._registry:
             self._registry.remove(subscriber)
+            self.limits.ended(subscriber.address, subscriber.subject)
             self.closed[subscriber.closed or CloseReason.GONE] += 1
 
     def park(
@@ -113,6 +116,7 @@ class Hub:
         until_end: bool,
         unsent: bytes = b"",
         grant: Grant | None = None,
+        address: str = "",
     ) -> None:
         """Take a stream's socket over and carry the stream on from *position*. Does not switch greenlets.
 
@@ -123,9 +127,10 @@ class Hub:
             wanted, position, self._parking, fd, chunked=chunked, until_end=until_end, grant=grant
         )
         subscriber.tail = head + (frames.chunk(unsent) if unsent and chunked else unsent)
-        self._registry.add(subscriber)
+        subscriber.address = address
+        self._add(subscriber)
         self._parking.park(subscriber)
-        refusal = self._refusal(opened_at, grant)
+        refusal = self._refusal(opened_at, subscriber)
         if refusal is None:
             subscriber.catch_up()
         else:
@@ -203,14 +208,21 @@ class Hub:
         while self.parked and time.monotonic() < deadline:
             gevent.sleep(LINGER_S / SPREAD_STEPS)
 
-    def _refusal(self, opened_at: Mark, grant: Grant | None) -> CloseReason | None:
-        """Say why a stream that opened at *opened_at* may not go live now, if it may not."""
+    def _add(self, subscriber: Subscriber) -> None:
+        self._registry.add(subscriber)
+        self.limits.opened(subscriber.address, subscriber.subject)
+
+    def _refusal(self, opened_at: Mark, subscriber: Subscriber) -> CloseReason | None:
+        """Say why a stream that opened at *opened_at*, and is counted, may not go live now, if it may not."""
+        grant = subscriber.grant
         if grant is not None and self.is_revoked(grant):
             return CloseReason.REVOKED  # while it opened
         if opened_at.token != self._token:
             return CloseReason.HISTORY
         if len(self._registry) > self.max_streams:
             return CloseReason.OVERLOADED  # many may have been let in while none of them was live yet
+        if not self.limits.have_room(subscriber.address, subscriber.subject, beyond=1):
+            return CloseReason.LIMITED
         return CloseReason.DRAINING if self.draining else None
 
     def _close_those_ahead(self) -> None:

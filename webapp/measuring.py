@@ -71,6 +71,7 @@ def numbers(here: "Service") -> dict[str, Sequence[float]]:
         "tidings_streams_opened_total": [counts.opened[gear] for gear in GEARS],
         "tidings_streams_ended_total": [hub.closed[reason] for reason in CloseReason],
         "tidings_streams_turned_away_total": [counts.turned_away[reason] for reason in AWAY],
+        "tidings_requests_limited_total": [counts.limited],
         "tidings_events_read_total": [counts.read],
         "tidings_events_written_total": (counts.live, counts.replayed),
         "tidings_events_conflated_total": [counts.conflated],

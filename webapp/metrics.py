@@ -16,7 +16,7 @@ from webapp.slots import ALIVE
 from webapp.subscriber import CloseReason
 
 GEARS: Final = ("parked", "generator")
-AWAY: Final = ("unavailable", "draining", "overloaded")
+AWAY: Final = ("unavailable", "draining", "overloaded", "limited")
 WAYS: Final = ("live", "replay")
 _LESS_OR_EQUAL: Final = (*(f"{bound:g}" for bound in LATENCY_BOUNDS_S), "+Inf")
 
@@ -64,6 +64,10 @@ METRICS: Final = (
     Metric(
         name="tidings_streams_turned_away_total", type="counter", unit="streams", label="reason", values=AWAY,
         help="Requests for a stream that were told when to come back, and no more.",
+    ),
+    Metric(
+        name="tidings_requests_limited_total", type="counter", unit="requests",
+        help="Requests that were answered 429: more from one address than TIDINGS_REQUESTS_PER_S.",
     ),
     Metric(
         name="tidings_events_read_total", type="counter", unit="events",

@@ -128,12 +128,13 @@ REFUSALS: Final = {
     413: "Too large.",
     415: "Another media type than is taken.",
     423: "Another request is writing it.",
+    429: "Its address asks more often than it may.",
     460: "The chunk is not what its checksum says.",
     503: "Redis or the broker cannot be reached; nothing was done.",
     507: "The disk is full.",
 }
-GUARDED: Final = (403,)
-"""What anything under `/api/` may be answered: `webapp.origins`."""
+GUARDED: Final = (403, 429)
+"""What anything under `/api/` may be answered: `webapp.origins`, `webapp.pacing`. Streams have no 429."""
 DOCUMENT: Final = Request({200: Answer("A file for browsers.", media_type=ANY)})
 OVER: Final = Answer("The operation is over, and the cursor is at or past its end.", media_type="")
 STREAM: Final = Request(
@@ -303,7 +304,9 @@ def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     known = REQUESTS.get(rule.endpoint, DOCUMENT)
     told = (app.view_functions[rule.endpoint].__doc__ or "Give a file of the pages.").strip()
     summary, _, more = told.partition("\n")
-    guarded = GUARDED if rule.rule.startswith(origins.PREFIX) else ()
+    guarded = set(GUARDED) if rule.rule.startswith(origins.PREFIX) else set()
+    if rule.endpoint.startswith("events."):
+        guarded.discard(429)
     said: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}" + (".one" if rule.arguments else ""),
         "summary": summary,

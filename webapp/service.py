@@ -23,6 +23,7 @@ from webapp.housekeeping import Housekeeping
 from webapp.hub import Hub
 from webapp.inspection import Inspection
 from webapp.leases import Leases
+from webapp.limits import Limits
 from webapp.measuring import Measuring
 from webapp.opening import Openings
 from webapp.revoked import Revoked
@@ -55,6 +56,10 @@ class Service:
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.keys = settings.keys
         self.origins = settings.origins
+        self.proxies = settings.proxies
+        self.limits = self.hub.limits = Limits(
+            settings.streams_per_address, settings.streams_per_subject, settings.requests_per_s
+        )
         self.tickets = Tickets(self.log)
         self.revoked = Revoked(Log(settings.log, connections=1), self.hub.end_revoked)
         self.hub.is_revoked = self.revoked.has

@@ -16,8 +16,10 @@ from tidings.log import KEPT_S
 from tidings.settings import AtLeastOne, Positive, Seconds, Settings, env, read_settings
 from tidings.tokens import SECRET_RULE, Keys
 from webapp.origins import Origins
+from webapp.peers import Proxies
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
+NoneOrMore = Annotated[int, Meta(ge=0)]
 TokenSeconds = Annotated[int, Meta(ge=60, le=KEPT_S)]
 DrainSeconds = Annotated[float, Meta(gt=0, le=12)]
 """Of gunicorn's graceful_timeout, 20 s, some 6 s go to the rest (webapp.worker, LINGER_S in webapp.hub)."""
@@ -38,9 +40,13 @@ class ServiceSettings:
     max_token_s: TokenSeconds = env("TIDINGS_MAX_TOKEN_S", 86_400)
     metrics_token: str = env("TIDINGS_METRICS_TOKEN", "")
     allowed_origins: str = env("TIDINGS_ALLOWED_ORIGINS", "")
+    trusted_proxies: str = env("TIDINGS_TRUSTED_PROXIES", "")
     heartbeat_s: Positive = env("TIDINGS_HEARTBEAT_S", 15.0)
     lifetime_s: Positive = env("TIDINGS_STREAM_LIFETIME_S", 3_600.0)
     max_streams: AtLeastOne = env("TIDINGS_MAX_STREAMS", 10_000)
+    streams_per_address: NoneOrMore = env("TIDINGS_STREAMS_PER_ADDRESS", 1_000)
+    streams_per_subject: NoneOrMore = env("TIDINGS_STREAMS_PER_SUBJECT", 100)
+    requests_per_s: NoneOrMore = env("TIDINGS_REQUESTS_PER_S", 100)
     max_topics: AtLeastOne = env("TIDINGS_MAX_TOPICS", 64)
     max_body_bytes: AtLeastOne = env("TIDINGS_MAX_BODY_BYTES", 65_536)
     drain_s: DrainSeconds = env("TIDINGS_DRAIN_S", 5.0)
@@ -89,6 +95,11 @@ class ServiceSettings:
         """The origins whose pages may use the service beside its own. Raises: InvalidValue."""
         return Origins.parse(self.allowed_origins)
 
+    @property
+    def proxies(self) -> Proxies:
+        """The networks whose ``X-Forwarded-For`` is believed. Raises: InvalidValue."""
+        return Proxies.parse(self.trusted_proxies)
+
 
 def _problems_of(secret: str) -> list[str]:
     if not secret:
@@ -101,11 +112,14 @@ def _problems_of(secret: str) -> list[str]:
 
 
 def _unreadable(service: ServiceSettings) -> list[str]:
-    try:
-        service.origins  # noqa: B018 - read here, to be refused at the start
-    except InvalidValue as error:
-        return [str(error)]
-    return []
+    """Read what is a list once here, to be refused at the start."""
+    problems = []
+    for parse, text in ((Origins.parse, service.allowed_origins), (Proxies.parse, service.trusted_proxies)):
+        try:
+            parse(text)
+        except InvalidValue as error:
+            problems.append(str(error))
+    return problems
 
 
 def _is_loopback(host: str) -> bool:

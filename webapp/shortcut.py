@@ -39,8 +39,10 @@ class Shortcut:
         self._here = here
         self._headers = [("Content-Type", CONTENT_TYPE), *HEADERS.items(), *headers.items()]
 
-    def serve(self, connected: Any) -> bool:
+    def serve(self, connected: Any, peer: str) -> bool:
         """Serve the stream that the socket *connected* asks for; False if what it asks is to go the long way.
+
+        *peer* is the address that it comes from.
 
         Waits for the request, and for what the stream has to say before it is parked.
         """
@@ -48,24 +50,34 @@ class Shortcut:
         if not said:
             return True  # there is nobody to serve
         head = read_head(said)
-        if head is None:
-            return False
-        try:
-            asked = self._read(head)
-            caller = Caller.of(head.headers.get)
-            if asked is None or asked.shows or self._here.origins.refuses(caller):
-                return False  # a ticket is taken once, so by one way
-            access = auth.admit(self._here, _carried(head, caller))
-            headers = self._headers + self._here.origins.headers(caller)
-            connection = PlainConnection(connected, headers, is_http_1_1=head.is_http_1_1)
-            body = answer(self._here, access, asked, lambda: connection)
-        except (InvalidValue, LogUnavailable, NotFound, Unauthorized):
-            return False
-        if body is None:
+        answered = self._answered(head, connected, peer) if head is not None else None
+        if answered is None:
             return False
         connected.recv(len(said))
-        _write(body, connection)
+        _write(*answered)
         return True
+
+    def _answered(
+        self, head: Head, connected: Any, peer: str
+    ) -> tuple[Generator[bytes], PlainConnection] | None:
+        """Give the body of the stream and what it is written to; None for what is to go the long way."""
+        here, caller = self._here, Caller.of(head.headers.get)
+        address = here.proxies.place(peer, head.headers.get("x-forwarded-for", ""))
+        try:
+            asked = self._read(head)
+            # A ticket is taken once, so by one way.
+            if asked is None or asked.shows or here.origins.refuses(caller) or not here.limits.admit(address):
+                return None
+            access = auth.admit(here, _carried(head, caller))
+            headers = self._headers + here.origins.headers(caller)
+            connection = PlainConnection(connected, headers, is_http_1_1=head.is_http_1_1)
+            body = answer(here, access, asked, lambda: connection, address)
+        except (InvalidValue, LogUnavailable, NotFound, Unauthorized):
+            return None
+        if body is None:
+            return None
+        here.limits.count(address)
+        return body, connection
 
     def _read(self, head: Head) -> Asked | None:
         """Read what stream is asked for; None if it is something else. Raises: InvalidValue."""

@@ -30,7 +30,7 @@ class Plan:
 
     ``until_end``: it is one operation's own stream, and ends with it; ``over``: that has
     ended already, within the opening. ``connect`` gives the connection where it can be parked. ``grant``:
-    whom it is for, if anybody was asked.
+    whom it is for, if anybody was asked. ``address``: where it is counted.
     """
 
     wanted: Filter
@@ -42,6 +42,7 @@ class Plan:
     over: bool = False
     connect: Callable[[], Connection] | None = None
     grant: Grant | None = None
+    address: str = ""
 
 
 def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
@@ -67,11 +68,13 @@ def stream_frames(hub: Hub, plan: Plan) -> Generator[bytes]:
             until_end=plan.until_end,
             unsent=unsent,
             grant=plan.grant,
+            address=plan.address,
         )
         return
     subscriber = WaitingSubscriber(
         plan.wanted, plan.opening.position, until_end=plan.until_end, grant=plan.grant
     )
+    subscriber.address = plan.address
     hub.join(subscriber, plan.opened_at)
     try:
         yield from _live_frames(hub, subscriber, plan.heartbeat_s)

@@ -45,6 +45,8 @@ class CloseReason(StrEnum):
     HISTORY = "history"
     """The log is in another era, or was trimmed under the replay: the resume decides."""
     OVERLOADED = "overloaded"
+    LIMITED = "limited"
+    """Others of its address or subject were faster."""
     UNAVAILABLE = "unavailable"
     """Redis went away while its opening was read."""
     GONE = "gone"
@@ -55,10 +57,11 @@ class Subscriber:
 
     Made by its stream, closed by the hub or by its gear. ``position`` may lag behind what the
     reader has by what was not for it. ``until_end``: it is one operation's own stream, and
-    ends with it. ``grant``: whom it was opened for, if anybody was asked. ``gear`` is its gear's name.
+    ends with it. ``grant``: whom it was opened for, if anybody was asked. ``address``: where it is counted.
+    ``gear`` is its gear's name.
     """
 
-    __slots__ = ("closed", "grant", "position", "until_end", "wanted")
+    __slots__ = ("address", "closed", "grant", "position", "until_end", "wanted")
     gear: ClassVar[str]
 
     def __init__(
@@ -68,7 +71,13 @@ class Subscriber:
         self.grant = grant
         self.position = position
         self.until_end = until_end
+        self.address = ""
         self.closed: CloseReason | None = None
+
+    @property
+    def subject(self) -> str:
+        """Whose it is; empty where nobody was asked."""
+        return "" if self.grant is None else self.grant.subject
 
     @property
     def open_s(self) -> float:
@@ -105,7 +114,8 @@ class Subscriber:
         """
         if self.closed in {CloseReason.DRAINING, CloseReason.EXPIRED}:
             return frames.retry()
-        return frames.retry(frames.AWAY_SPREAD) if self.closed is CloseReason.OVERLOADED else b""
+        finds_no_room = self.closed in {CloseReason.OVERLOADED, CloseReason.LIMITED}
+        return frames.retry(frames.AWAY_SPREAD) if finds_no_room else b""
 
     def end_of_life(self) -> CloseReason:
         """Say why a stream ends whose time is up: its token's, if that has no more than its jitter left."""

@@ -78,7 +78,8 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: a stream by the short way if it may, anything else as gunicorn does."""
-        if self.shortcut is None or not self.shortcut.serve(client):
+        peer = addr[0] if isinstance(addr, tuple) else ""
+        if self.shortcut is None or not self.shortcut.serve(client, peer):
             super().handle(listener, client, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:

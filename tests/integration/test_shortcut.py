@@ -36,6 +36,8 @@ RECORDS = [
     Record.of(OVER, Complete, condition=OWN, run="me.2"),
 ]
 
+HERE = "127.0.0.1"
+
 
 class Told(NamedTuple):
     """What an answer says; ``types`` of its events, up to the first heartbeat."""
@@ -69,6 +71,10 @@ class Ways:
         response.close()
         return Told(response.status_code, dict(response.headers), _types(bytes(body)))
 
+    def whole(self, path: str, peer: str = HERE, **headers: str) -> Any:
+        """Ask Flask for what is no stream."""
+        return self._client.open(path, headers=headers, environ_base={"REMOTE_ADDR": peer})
+
     def short(
         self, path: str, cursor: str = "", method: str = "GET", version: str = "1.1", **more: str
     ) -> Told | None:
@@ -79,7 +85,7 @@ class Ways:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.sendall(request)
-            if not self._shortcut.serve(ours):
+            if not self._shortcut.serve(ours, HERE):
                 assert ours.recv(len(request) + 1) == request
                 return None
             ours.close()
@@ -133,6 +139,7 @@ def made(settings: Settings, log: Log) -> Iterator[Callable[..., Ways]]:
 
 
 ALL = "/api/events/stream"
+THERE = {"X-Forwarded-For": "8.8.4.4"}
 ANSWERED = {
     "everything": (ALL, "", 200),
     "a running operation": ("/api/events/operations/running", "", 200),
@@ -225,16 +232,16 @@ def test_who_leaves_or_says_nothing_is_let_go(
     shortcut = Shortcut(made().here, SECURITY_HEADERS)
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        assert shortcut.serve(ours)
+        assert shortcut.serve(ours, HERE)
         theirs.close()
-        assert shortcut.serve(ours)
+        assert shortcut.serve(ours, HERE)
 
 
 def test_flask_does_nothing_to_a_stream_that_the_shortcut_leaves_out(made: Callable[..., Ways]) -> None:
     """What is hung on every request of Flask must be hung on the shortcut too; then change this."""
     app = made().app
     before, after = app.before_request_funcs, app.after_request_funcs
-    assert [len(before.get(scope, ())) for scope in (None, "events")] == [2, 0]  # origins, auth
+    assert [len(before.get(scope, ())) for scope in (None, "events")] == [3, 0]  # origins, pacing, auth
     assert [len(after.get(scope, ())) for scope in (None, "events")] == [2, 0]  # origins, SECURITY_HEADERS
     assert not app.teardown_request_funcs
     assert not app.url_value_preprocessors
@@ -279,6 +286,63 @@ def test_a_cookie_counts_from_an_allowed_origin_either_way(made: Callable[..., W
     assert short == ways.long(ALL, Origin=APP, **cookie)
     assert ways.short(ALL, Origin="https://www.example", **cookie) is None
     assert ways.long(ALL, Origin="https://www.example", **cookie).status == 403
+
+
+def test_an_address_with_all_its_streams_is_sent_away_either_way(made: Callable[..., Ways]) -> None:
+    """As in an overload: a 200 that says when to come back. Others are not."""
+    ways = made(streams_per_address=1, trusted_proxies=HERE)
+    ways.here.limits.opened("8.8.4.4", "")
+    assert ways.short(ALL, **THERE) is None  # Flask says it
+    assert ways.long(ALL, **THERE)[::2] == (200, ["retry"])
+    assert ways.here.hub.counts.turned_away == {"limited": 1}
+    short = ways.short(ALL, **{"X-Forwarded-For": "8.8.8.8"})
+    assert short is not None
+    for told in (short, ways.long(ALL, **{"X-Forwarded-For": "8.8.4.4, 9.9.9.9"})):
+        assert told.types[-1] == "heartbeat"
+
+
+def test_a_subject_with_all_its_streams_is_sent_away_either_way(made: Callable[..., Ways], log: Log) -> None:
+    """By whatever token, from wherever; another subject is not."""
+    ways = closed(made, log, streams_per_subject=1)
+    ways.here.limits.opened("", "ann")
+    short = ways.short(ALL, **bearer("*"))
+    assert short == ways.long(ALL, **bearer("operations:over"))
+    assert short is not None
+    assert (short.status, short.types) == (200, ["retry"])
+    ways.here.limits.ended("", "ann")
+    short = ways.short(ALL, **bearer("*"))
+    assert short is not None
+    assert short.types[-1] == "heartbeat"
+
+
+def test_an_address_that_asks_too_often_is_told_to_wait_either_way(
+    made: Callable[..., Ways], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Streams by a 200 and `retry:`, all else by a 429; each request counts once, whichever way it goes."""
+    ways = made(requests_per_s=1, trusted_proxies=HERE)
+    for _ in range(5):
+        assert ways.short(ALL, **THERE) is not None
+        assert ways.long(ALL, **THERE).types[-1] == "heartbeat"
+    assert ways.short(ALL, **THERE) is None
+    assert ways.long(ALL, **THERE)[::2] == (200, ["retry"])
+    refused = ways.whole("/api/kinds", **THERE)
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+    assert refused.json["status"] == 429
+    assert ways.whole("/healthz", **THERE).status_code == 200  # a probe is never refused
+    assert ways.whole("/api/kinds").status_code == 200
+    counts = ways.here.hub.counts
+    assert (counts.limited, counts.turned_away) == (1, {"limited": 1})
+    assert "TIDINGS_TRUSTED_PROXIES" not in caplog.text
+
+
+def test_a_proxy_that_was_not_named_is_asked_after(
+    made: Callable[..., Ways], caplog: pytest.LogCaptureFixture
+) -> None:
+    """All its users count as one, which the log says once."""
+    ways = made(requests_per_s=1)
+    for _ in range(20):
+        ways.whole("/api/kinds", "8.8.4.4", **{"X-Forwarded-For": "9.9.9.9"})
+    assert caplog.text.count("TIDINGS_TRUSTED_PROXIES") == 1
 
 
 def closed(made: Callable[..., Ways], log: Log, **changed: Any) -> Ways:

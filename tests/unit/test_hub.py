@@ -8,6 +8,7 @@ from tidings.entry import ERA, Entry
 from tidings.log import Mark
 from tidings.topics import Filter
 from webapp.hub import Hub
+from webapp.limits import Limits
 from webapp.subscriber import CloseReason
 from webapp.waiting import WaitingSubscriber
 
@@ -171,3 +172,23 @@ def test_a_hub_is_ready_after_the_first_contact() -> None:
     assert hub.wait_until_ready(0) is None
     hub.start_over(START)
     assert hub.wait_until_ready(0) == START
+
+
+def test_of_those_that_open_at_once_only_so_many_of_one_address_go_live(hub: Hub) -> None:
+    """All were let in while none of them was counted; those of other addresses go live, and any later one."""
+    hub.limits = Limits(streams_per_address=1)
+
+    def live(address: str) -> WaitingSubscriber:
+        subscriber = WaitingSubscriber(Filter.of(()), START.position)
+        subscriber.address = address
+        hub.join(subscriber, START)
+        return subscriber
+
+    first, second, other = live("a"), live("a"), live("b")
+    assert [each.closed for each in (first, second, other)] == [None, CloseReason.LIMITED, None]
+    assert second.farewell().startswith(b"retry: ")
+    hub.leave(second)
+    hub.leave(first)
+    hub.leave(first)
+    assert live("a").closed is None
+    assert live("a").closed is CloseReason.LIMITED

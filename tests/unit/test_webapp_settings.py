@@ -75,3 +75,15 @@ def test_a_token_may_not_outlive_what_is_known_of_its_revocation() -> None:
     assert ServiceSettings.from_env({**CLOSED, "TIDINGS_MAX_TOKEN_S": "604800"}).max_token_s == 604_800
     with pytest.raises(SettingsError, match="TIDINGS_MAX_TOKEN_S"):
         ServiceSettings.from_env({**CLOSED, "TIDINGS_MAX_TOKEN_S": "604801"})
+
+
+def test_lists_are_read_when_the_process_starts() -> None:
+    """An origin or a proxy that is none is said with all else that is wrong."""
+    wrong = {"TIDINGS_ALLOWED_ORIGINS": "*", "TIDINGS_TRUSTED_PROXIES": "the-proxy"}
+    with pytest.raises(SettingsError) as caught:
+        ServiceSettings.from_env({**CLOSED, **wrong})
+    assert [problem.partition(" ")[0] for problem in caught.value.problems] == list(wrong)
+    right = {"TIDINGS_ALLOWED_ORIGINS": "https://a.example", "TIDINGS_TRUSTED_PROXIES": "10.0.0.0/8"}
+    settings = ServiceSettings.from_env({**CLOSED, **right})
+    assert list(settings.origins) == ["https://a.example"]
+    assert list(settings.proxies) == ["10.0.0.0/8"]

@@ -6,6 +6,7 @@ from tidings.topics import check_identifier
 from webapp.answer import CONTENT_TYPE, HEADERS, answer
 from webapp.auth import access
 from webapp.connection import CONNECTION
+from webapp.pacing import address
 from webapp.query import read_stream
 from webapp.service import service
 
@@ -46,7 +47,7 @@ def _stream(topic: str) -> Response:
     here = service()
     requested = request.headers.get("Last-Event-ID", "")
     asked = read_stream(topic, request.query_string, requested, here.settings.max_topics)
-    body = answer(here, access(), asked, request.environ.get(CONNECTION))
+    body = answer(here, access(), asked, request.environ.get(CONNECTION), address())
     if body is None:
         return Response(status=204, headers=HEADERS)
     return Response(body, content_type=CONTENT_TYPE, headers=HEADERS)
