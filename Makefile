@@ -26,7 +26,7 @@ run:  ## start Tidings on this machine; PORT, HOST, REDIS_URL, WEB_CONCURRENCY â
 test: dev-venv  ## run every test; PYTEST_ARGS="-k feed" for some
 	@$(BIN)/python -m dev.browser
 	@$(BIN)/python -m dev.node
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: dev-venv  ## measure beside the peers, about an hour; BENCH_ARGS=--quick for a trial of three minutes
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m bench.run $(BENCH_ARGS)
@@ -38,12 +38,14 @@ chaos: dev-venv  ## every fault test with many seeds, and everything at once; CH
 soak: dev-venv  ## half an hour of browsers that come and go, and nothing left of them; SOAK_ARGS="--minutes 1"
 	@exec $(BIN)/python -I dev/leash.py SIGTERM $$PPID $(BIN)/python -m tests.soak $(SOAK_ARGS)
 
-check: dev-venv  ## lint, format, types, import arrows, the client's size
+check: dev-venv  ## lint, format, types, import arrows, the client's size, bandit, known vulnerabilities
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m dev.client
+	@$(BIN)/bandit -q -ll -c pyproject.toml -r tidings webapp tasks dev bench wsgi.py gunicorn.conf.py
+	@$(BIN)/python -m dev.audit
 
 format: dev-venv  ## put the code into its one format
 	@$(BIN)/ruff check --fix

@@ -16,7 +16,7 @@ from dev.errors import SetUpError
 NUMBERS = {"PORT": ("8000", 65535), "WEB_CONCURRENCY": ("2", 512), "WORKER_CONCURRENCY": ("2", 512)}
 """Settings that are numbers: default and largest value. 65535: RFC 9293, 3.1; 512 processes: guessed."""
 
-EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- looked up, not bound
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - looked up, not bound
 """Hosts that mean every address of the machine, and the address of each that this machine itself can use."""
 
 

@@ -169,7 +169,7 @@ def _loaded(text: str, path: str) -> Any:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, in most builds
     try:
         _check_plain(yaml.parse(text, loader), path)
-        return yaml.load(text, loader)  # noqa: S506 - one of the two safe ones
+        return yaml.load(text, loader)  # noqa: S506 - one of the two safe ones  # nosec B506
     except yaml.MarkedYAMLError as error:
         where = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise InvalidValue(path, f"YAML ({error.problem}{where})") from error

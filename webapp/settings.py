@@ -30,7 +30,7 @@ class ServiceSettings:
     """Where the service listens, who may use it, and the bounds of its streams."""
 
     log: Settings
-    host: str = env("HOST", "0.0.0.0")  # noqa: S104 - a Heroku-like router comes from outside; auth is required there
+    host: str = env("HOST", "0.0.0.0")  # noqa: S104 - a router comes from outside; auth is required there
     port: Port = env("PORT", 8000)
     web_concurrency: AtLeastOne = env("WEB_CONCURRENCY", 2)
     auth: Literal["required", "open"] = env("TIDINGS_AUTH", "required")

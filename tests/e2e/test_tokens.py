@@ -272,17 +272,17 @@ def test_only_what_may_be_seen_is_worked_on(
         fields = {"Tus-Resumable": "1.0.0", "Upload-Length": "1", "Upload-Metadata": f"then {then}"}
         return ask(closed, "POST", "/api/uploads", carrier | fields)
 
-    ann = bearer("ann", start=["*"])
+    eve = bearer("eve", "operations:anns", start=["*"])
     for way, path in ((start, field), (follow, f"Upload-Metadata.then.{field}")):
-        unknown, hidden = way("never", ann), way("bobs", ann)
+        unknown, hidden = way("never", eve), way("bobs", eve)
         assert unknown.status == 400
         assert unknown.body["field"] == path
         assert hidden.status == 400
         assert json.dumps(hidden.body).replace("bobs", "never") == json.dumps(unknown.body)
-        assert way("anns", ann).status in {201, 202}
-        assert way("bobs", bearer("ann", "operations:bobs", start=["*"])).status in {201, 202}
+        assert way("anns", eve).status in {201, 202}
+        assert way("bobs", bearer("eve", "operations:bobs", start=["*"])).status in {201, 202}
     if kind == "batch" and "source" in params:
-        assert follow("$upload", ann).status == 201
+        assert follow("$upload", eve).status == 201
 
 
 def test_a_ticket_opens_one_stream_once(closed: Stack) -> None:
