@@ -14,9 +14,9 @@ from tasks import cancellable
 from tasks.agent_model import offline_model
 from tasks.agent_tools import Repository, ToolError, compute
 from tasks.celery import app, settings
-from tasks.failure import Failure, failing
 from tasks.masking import Mask, Trickle
-from tidings import Operation
+from tasks.running import running
+from tidings import Failure, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +43,9 @@ def run_agent(prompt: str, steps: int, timeout: float, *, offline: bool) -> dict
 
     Returns the answer, the model's name, and how many steps and tokens it took.
     """
-    with failing() as operation:
-        model = "" if offline else settings.agent_model
-        return cancellable.run(_answer(prompt, steps, timeout, operation, model), operation)
+    operation = running()
+    model = "" if offline else settings.agent_model
+    return cancellable.run(_answer(prompt, steps, timeout, operation, model), operation)
 
 
 async def _answer(

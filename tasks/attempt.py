@@ -13,11 +13,10 @@ from typing import Any, Final
 
 from tasks import rows
 from tasks.crew import worked
-from tasks.failure import Failure
 from tasks.items import Finished, Item, Outcome, Source
 from tasks.journal import Journal, Plan, done_before
 from tasks.library import Library
-from tidings import Operation, save_result
+from tidings import Failure, Operation, save_result
 
 MAX_ITEMS: Final = 100_000
 """Their outcomes are held in memory, some 50 MB of them (guessed), and sorted at the end."""

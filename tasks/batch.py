@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tasks.attempt import attempt
 from tasks.celery import app
-from tasks.failure import failing
+from tasks.running import running
 
 MAX_LOSSES: Final = 5
 """An item that kills its worker is tried again so often."""
@@ -39,7 +39,8 @@ def run_batch(
     Returns how many were done and failed, what the source makes of them, and the table ``items.csv`` by
     reference.
     """
-    with failing() as operation, warnings.catch_warnings():
+    operation = running()
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", SyntaxWarning)  # the standard library's own tests are full of them
         given = {"source": source, "items": items, "limit": limit}
         return attempt(operation, given, retry=retry, retries=retries, concurrency=concurrency)

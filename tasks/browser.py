@@ -16,9 +16,9 @@ from tasks import cancellable
 from tasks.catalog import BrowserParams, Click, Extract, Fill, GoTo, Screenshot, Step, Wait
 from tasks.celery import app, settings
 from tasks.chromium import FLAGS, NoChromium, find_chromium
-from tasks.failure import Failure, failing
 from tasks.hosts import AllowedHosts
-from tidings import Operation, ResultReference, save_result
+from tasks.running import running
+from tidings import Failure, Operation, ResultReference, save_result
 
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, ConsoleMessage, Dialog, Download, Frame, Page, Request
@@ -40,8 +40,8 @@ def run_browser(steps: list[dict[str, Any]], timeout: float) -> dict[str, Any]:
     Returns what was extracted by name, the screenshots by reference, and the last page's URL and title.
     """
     params = msgspec.convert({"steps": steps, "timeout": timeout}, BrowserParams)
-    with failing() as operation:
-        return cancellable.run(_session(params, operation, settings.allowed_hosts), operation)
+    operation = running()
+    return cancellable.run(_session(params, operation, settings.allowed_hosts), operation)
 
 
 async def _session(params: BrowserParams, operation: Operation, hosts: AllowedHosts) -> dict[str, Any]:

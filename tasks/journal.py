@@ -11,8 +11,8 @@ from typing import Any, Final, Self
 
 from msgspec import Struct, json
 
-from tasks.failure import Failure
 from tasks.items import Outcome
+from tidings import Failure
 from tidings.process import this_process
 from tidings.topics import check_identifier
 

@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple, TextIO
 
 from msgspec import DecodeError, json
 
-from tasks.failure import Failure
 from tasks.items import Finished, Item, ItemFailed, Outcome, Source
 from tasks.uploaded import open_upload
+from tidings import Failure
 
 MAX_LINE_CHARS: Final = 1_000_000
 """What is longer is read as several lines, each of which is broken: a file may have no line end. Guessed."""

@@ -10,10 +10,10 @@ from typing import Any, Final
 import tidings.celery
 from tasks.catalog import kind_named
 from tasks.celery import app, settings
-from tasks.failure import Failure, failing
 from tasks.incoming import Incoming, Note, Upload
+from tasks.running import running
 from tasks.uploaded import About, keep, open_upload
-from tidings import Cancelled, InvalidValue, Operation
+from tidings import Cancelled, Failure, InvalidValue, Operation
 from tidings.media_type import HEAD_BYTES, media_type
 from tidings.process import this_process
 
@@ -28,23 +28,23 @@ def run_upload(upload: str) -> dict[str, Any]:
     nothing of the file is left.
     """
     incoming = Incoming(settings.uploads, this_process().settings.namespace)
-    with failing() as operation:
-        try:
-            found = incoming.find(upload)
-            about = _kept(found, operation)
-        except (Failure, Cancelled):
-            incoming.delete(upload)
-            raise
-        except FileNotFoundError as error:
-            raise Failure("not_there", "What was uploaded is not there any more.") from error
-        following = _hand_on(found.note)
-        found.discard()
-        return {
-            "name": about.name,
-            "bytes": about.bytes,
-            "sha256": about.sha256,
-            "mediaType": about.media_type,
-        } | following
+    operation = running()
+    try:
+        found = incoming.find(upload)
+        about = _kept(found, operation)
+    except (Failure, Cancelled):
+        incoming.delete(upload)
+        raise
+    except FileNotFoundError as error:
+        raise Failure("not_there", "What was uploaded is not there any more.") from error
+    following = _hand_on(found.note)
+    found.discard()
+    return {
+        "name": about.name,
+        "bytes": about.bytes,
+        "sha256": about.sha256,
+        "mediaType": about.media_type,
+    } | following
 
 
 def _kept(found: Upload, operation: Operation) -> About:

@@ -16,19 +16,21 @@ from msgspec import convert
 
 import tidings.celery
 from tasks.celery import app
-from tasks.failure import Failure, failing
 from tasks.pipeline import PipelineStep, digests, levels
+from tasks.running import running
 from tasks.steps import STEPS, Given
 from tidings import (
     Cancelled,
+    Failure,
     Operation,
     ResultReference,
     StorageUnavailable,
-    current_operation,
     load_result,
     save_result,
 )
 from tidings.celery import Failed
+from tidings.failure import said_by
+from tidings.process import shown_exceptions
 
 KIND: Final = "step"
 END: Final = "_end"
@@ -96,15 +98,15 @@ def run_workflow(pipeline: dict[str, Any], resume: str | None = None) -> None:
 
     Steps that have finished in the workflow *resume*, and would do the same here, are taken as they are.
     """
-    with failing() as operation:
-        if resume is not None and _loaded(resume, PIPELINE) is None:
-            raise Failure("unknown_workflow", f"There is no workflow {resume} whose steps are kept.")
-        save_result(PIPELINE, json.dumps(pipeline), operation=operation)
-        steps = _steps_of(operation.id)
-        if resume is not None:
-            _take_over(resume, steps.values())
-        operation.check_cancelled()
-        tidings.celery.become(_canvas(operation, steps), shows_all=True)
+    operation = running()
+    if resume is not None and _loaded(resume, PIPELINE) is None:
+        raise Failure("unknown_workflow", f"There is no workflow {resume} whose steps are kept.")
+    save_result(PIPELINE, json.dumps(pipeline), operation=operation)
+    steps = _steps_of(operation.id)
+    if resume is not None:
+        _take_over(resume, steps.values())
+    operation.check_cancelled()
+    tidings.celery.become(_canvas(operation, steps), shows_all=True)
 
 
 @app.task(bind=True, name="tasks.step", **SAFE)
@@ -138,7 +140,7 @@ def run_step(
         if tries <= mine.step.retries:
             delay_s = min(2 ** (tries - 1), MAX_DELAY_S)
             raise self.retry(exc=error, countdown=delay_s, max_retries=mine.step.retries) from error
-        said = {"reason": f"{type(error).__name__}: {error}", "tries": tries}
+        said = {"reason": said_by(error, shown_exceptions(), type(error).__name__), "tries": tries}
         mine.keep_failure(said)
         return _failed(name, said)
     return {"output": reference} | _told(output)
@@ -147,7 +149,7 @@ def run_step(
 @app.task(name="tasks.workflow_end", **SAFE)
 def end_workflow(workflow: str) -> None:
     """Say what a workflow ends with, all of whose steps have had their turn."""
-    operation = _current()
+    operation = running()
     steps = _steps_of(workflow)
     outputs = {name: kept.output for name, kept in steps.items()}
     failures = _failures(steps, outputs)
@@ -161,13 +163,6 @@ def end_workflow(workflow: str) -> None:
 def _comes_again(task: Task[Any, Any]) -> bool:
     """Tell whether an earlier run of this message, or of the one that it retries, may have got somewhere."""
     return bool(task.request.retries or (task.request.delivery_info or {}).get("redelivered"))
-
-
-def _current() -> Operation:
-    operation = current_operation()
-    if operation is None:
-        raise RuntimeError("called outside any operation")
-    return operation
 
 
 def _loaded(workflow: str, name: str) -> Any:

@@ -24,11 +24,13 @@ from tidings.errors import (
     StorageUnavailable,
     TidingsError,
 )
+from tidings.failure import Failure
 from tidings.operation import Operation
 from tidings.results import ResultReference, load_result, save_result
 
 __all__ = [
     "Cancelled",
+    "Failure",
     "InvalidValue",
     "LogUnavailable",
     "Operation",

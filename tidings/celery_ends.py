@@ -24,9 +24,10 @@ from tidings.celery_process import Running, running_by_id
 from tidings.current import deactivate
 from tidings.errors import Cancelled
 from tidings.events import CANCELLED, FAILED, RETRYING, RUNNING
+from tidings.failure import said_by, told_of
 from tidings.lost import WORKER_LOST
 from tidings.operation import CANCELLED_MESSAGE, Operation
-from tidings.process import this_process
+from tidings.process import shown_exceptions, this_process
 
 END_S: Final = 1.0
 """How long a task that acknowledges late waits for the log: else a process that is killed behind its
@@ -105,7 +106,7 @@ def _what_follows(
 ) -> tuple[str, str] | None:
     """Give the status that the attempt leaves its operation in, and why, if it is not the last one."""
     if state == states.RETRY:
-        return RETRYING, str(retval)
+        return RETRYING, _why_again(retval)
     if state == states.SUCCESS and running.successor == RUNNING:
         return RUNNING, "sent"
     if running.successor == RETRYING:
@@ -115,6 +116,13 @@ def _what_follows(
     if state == states.REJECTED and retval.requeue and redelivery_s_of(task):
         return RETRYING, "rejected"
     return None
+
+
+def _why_again(retry: Any) -> str:
+    """Say why Celery tries again: its own words repeat the exception's."""
+    if not isinstance(retry.exc, BaseException):
+        return "retry"
+    return said_by(retry.exc, shown_exceptions(), type(retry.exc).__name__)
 
 
 def _end_well(operation: Operation, retval: Any, *, cuts: bool) -> None:
@@ -146,14 +154,13 @@ def _end_unknown(operation: Operation, error: BaseException | None) -> None:
         operation.abandon()
 
 
-def failure(exception: object) -> tuple[str, str, dict[str, str]]:
-    """Say an exception as code, message and details; a traceback is for the worker's own log."""
-    name = type(exception).__name__
+def failure(exception: BaseException) -> tuple[str, str, dict[str, Any]]:
+    """Say an exception as code, message and details."""
+    details = {"exception": type(exception).__name__}
     match exception:
         case SoftTimeLimitExceeded() | TimeLimitExceeded():
-            code, message = "timeout", "The task took longer than its time limit."
+            return "timeout", "The task took longer than its time limit.", details
         case WorkerLostError():
-            code, message = WORKER_LOST, LOST
+            return WORKER_LOST, LOST, details
         case _:
-            code, message = FAILED, str(exception) or name
-    return code, message, {"exception": name}
+            return told_of(exception, shown_exceptions())

@@ -7,6 +7,7 @@
     ├── InvalidValue       one value is wrong; names the field and what is allowed
     ├── InvalidToken       a signed token is not good; what it says is not to be acted on
     ├── Cancelled          somebody asked for the operation to be cancelled; let it pass
+    ├── Failure            an operation cannot go on, in words for who waits (`tidings.failure`)
     ├── DispatchFailed     the broker did not take a task; nothing will run
     ├── HistoryChanged     the log opened another era while it was read; start over
     ├── LogUnavailable     Redis did not do what was asked; trying again may help

@@ -33,11 +33,12 @@ from tidings.events import (
     Status,
     Warning,  # noqa: A004 - the name that the wire has for it
 )
+from tidings.failure import told_of
 from tidings.json_line import encode_line
 from tidings.lost import lost_attempt
 from tidings.once import is_first
 from tidings.placement import Placement
-from tidings.process import this_process
+from tidings.process import shown_exceptions, this_process
 from tidings.record import OWN, Record
 from tidings.reporter import Reporter
 from tidings.steps import TOTAL, Scope, weight_of
@@ -427,7 +428,7 @@ class Operation:
         elif isinstance(error, Cancelled):
             self.error(CANCELLED, CANCELLED_MESSAGE)
         else:
-            self.error(FAILED, str(error) or type(error).__name__, {"exception": type(error).__name__})
+            self.error(*told_of(error, shown_exceptions()))
 
     def _progress_event(self, current: object, total: object, message: object) -> tuple[dict[str, Any], Tidy]:
         """Clean what was said into the fields of a Progress, raising in strict mode."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
+from tidings.failure import Shows
 from tidings.gate import LOOK_S, Gate
 from tidings.log import Log
 from tidings.reporter import Reporter
@@ -87,6 +88,11 @@ def configure(settings: Settings) -> Process:
 def adopt(settings: Settings) -> Process:
     """Use *settings* if nobody has configured this process: a child that its parent has told them."""
     return _process or configure(settings)
+
+
+def shown_exceptions() -> Shows:
+    """Say how much of exceptions is told: their names, where nobody has configured this process."""
+    return _process.settings.show_exceptions if _process else "name"
 
 
 def this_process() -> Process:

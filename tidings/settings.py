@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from tidings.address import Address
 from tidings.errors import InvalidValue, SettingsError
+from tidings.failure import Shows
 
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
@@ -76,6 +77,7 @@ class Settings:
     storage: str = env("TIDINGS_STORAGE", "var/storage")
     max_result_bytes: AtLeastOne = env("TIDINGS_MAX_RESULT_BYTES", 100_000_000)
     log_format: Literal["text", "json"] = env("TIDINGS_LOG_FORMAT", "text")
+    show_exceptions: Shows = env("TIDINGS_SHOW_EXCEPTIONS", "name")
     strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
 
     @classmethod

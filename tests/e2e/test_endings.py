@@ -23,6 +23,8 @@ EVERY: Final = tuple(POOLS)
 LEASE_S: Final = 5
 """A death that only the lease can tell is told within 1.2 of these."""
 COMPLETE: Final = ""
+CANARY: Final = "amqp://user:canary-of-an-argument@host"
+"""What a task was given is in no event, nor is its exception's text."""
 RETRYING: Final = "running( retrying)? running"
 """The next attempt may begin before this one has said that it is left: in another process or thread."""
 LATE: Final = ("threads", "solo")
@@ -54,7 +56,15 @@ def _send(task: str, *args: str, **options: str) -> str:
 
 ALWAYS: Final = [
     Ending("return", _send("returns", "'well'"), result={"word": "well"}),
-    Ending("raise", _send("raises"), "running failed", "failed", message="no such row"),
+    Ending("raise", _send("raises"), "running failed", "failed", message="It failed with KeyError."),
+    Ending(
+        "raise for people", _send("raises_for_people", "7"), "running failed", "no_such_row",
+        message="There is no row 7.",
+    ),
+    Ending(
+        "retry and raise with an argument", _send("repeats_its_argument", repr(CANARY)),
+        f"{RETRYING} failed", "failed", message="It failed with ConnectionError.",
+    ),
     Ending(
         "bad arguments", "app.send_task('proj.returns', args=[1, 2, 3], **Q).id",
         "running failed", "failed",
@@ -238,6 +248,7 @@ def test_ending(published: Published, pool: str, ending: Ending) -> None:
         assert end["result"] == ending.result
     assert ending.message in end.get("message", "")
     assert "Traceback" not in str(events)
+    assert CANARY not in str(events)
     counts = [data["current"] for event_type, data in events if event_type == "progress"]
     if ending.progress:
         assert counts

@@ -13,11 +13,10 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from tasks.attempt import MAX_WARNINGS, Attempt, attempt
-from tasks.failure import Failure
 from tasks.items import Finished, Item, ItemFailed, Outcome
 from tasks.journal import Journal, Plan
 from tasks.uploaded import About, keep
-from tidings import Cancelled, Operation
+from tidings import Cancelled, Failure, Operation
 from tidings.cursor import Cursor
 from tidings.log import Log
 from tidings.process import configure, this_process

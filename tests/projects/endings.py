@@ -13,6 +13,7 @@ from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from celery.signals import task_postrun
 
 import tidings.celery
+from tidings import Failure
 
 REDIS = os.environ["REDIS_URL"]
 app = Celery("proj", broker=REDIS.replace("unix://", "redis+socket://"))
@@ -56,6 +57,18 @@ def is_nobodys_business():
 @app.task
 def raises():
     raise KeyError("no such row")
+
+
+@app.task
+def raises_for_people(row):
+    raise Failure("no_such_row", f"There is no row {row}.", {"row": row})
+
+
+@app.task(bind=True)
+def repeats_its_argument(self, said):
+    if self.request.retries == 0:
+        raise self.retry(exc=ConnectionError(f"no way to {said}"), countdown=0.2)
+    raise ConnectionError(f"no way to {said}")
 
 
 @app.task

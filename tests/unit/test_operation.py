@@ -366,7 +366,7 @@ def test_an_exception_in_the_block_fails_it_and_goes_on(
     assert reporter.flush(5)
     event_type, said = log.said[-1]
     assert (event_type, said["code"], said["terminal"]) == ("error", "failed", True)
-    assert said["message"] == (str(raised) or type(raised).__name__)
+    assert said["message"] == f"It failed with {type(raised).__name__}."
     assert said["details"] == {"exception": type(raised).__name__}
 
 
