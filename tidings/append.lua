@@ -13,6 +13,7 @@
 --       in s, where the run is to be kept for those that follow);
 --       owner (the topic of what is its owner's; with 'new' and 'begin');
 --       use (of the operation's id; with 'new', 'begin', 'any' and 'attempt', where ids can be used again);
+--       trace (W3C's traceparent, kept with the log's entry for the feed; where spans are wanted);
 --       of a leaf of a workflow: at (its place, see workflow.lua), units (of a progress), cuts, word (JSON)
 --       condition: new | begin | own | any | attempt | lost:<n>:<beat> | due | cancel | cancel:<attempt> | idle
 --       leaves: the run gives the operation up and another is to follow; with a redelivery, within
@@ -316,7 +317,9 @@ function store(e)
   end
   if e.effect then add_times(e, known) end
   add_owner(e, known)
-  local id = redis.call('XADD', log, next_id, 'k', table.concat(topics, ' '), 't', e.type, 'd', e.data)
+  local whom = table.concat(topics, ' ')
+  local id = e.trace and redis.call('XADD', log, next_id, 'k', whom, 't', e.type, 'd', e.data, 'p', e.trace)
+    or redis.call('XADD', log, next_id, 'k', whom, 't', e.type, 'd', e.data)
   if id == genesis_id then -- the log was evicted under a living era: its ids must not be used twice (B3)
     redis.call('DEL', log)
     redis.call('HDEL', meta, 'tok')

@@ -24,7 +24,8 @@ class Entry:
     whose own stream it was read from, or all it is on if it was read from the log.
     ``ends_operation`` marks an operation's terminal event. ``previous`` is set on an era's
     first entry only: the last entry of the era that it continues, or None if it continues
-    none. ``frame`` and ``chunk`` are the web side's to keep the bytes in that it sends.
+    none. ``trace`` is the ``traceparent`` of its report, where spans are wanted and it was read from
+    the log. ``frame`` and ``chunk`` are the web side's to keep the bytes in that it sends.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Entry:
         "operation_id",
         "previous",
         "topics",
+        "trace",
         "type",
     )
 
@@ -48,12 +50,14 @@ class Entry:
         topics: tuple[str, ...] = (),
         *,
         previous: Cursor | None = None,
+        trace: str = "",
     ) -> None:
         self.cursor = cursor
         self.type = event_type
         self.data = data
         self.topics = topics
         self.previous = previous
+        self.trace = trace
         self.frame = self.chunk = b""
         self.kind = self.operation_id = ""
         self.ends_operation = event_type == "complete"
@@ -85,7 +89,8 @@ class Entry:
         data = fields.get(b"d", b"")
         if event_type is None or b"\n" in data or b"\r" in data:
             raise InvalidValue("entry", "an event on one line", said)
-        return cls(cursor, event_type, data, topics or tuple(fields.get(b"k", b"").decode().split()))
+        topics = topics or tuple(fields.get(b"k", b"").decode().split())
+        return cls(cursor, event_type, data, topics, trace=fields.get(b"p", b"").decode())
 
     def follows(self, position: Cursor) -> bool:
         """Tell whether nothing can lie between *position* and this entry."""

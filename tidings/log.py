@@ -11,8 +11,9 @@ key           type     fields                                              writt
 ============  =======  ==================================================  ========  ========  ===============
 meta          hash     ``tok`` = era:life of the server; ``<era>`` =       hello     all       never
                        last n of that closed era (the latest 64)
-log           stream   ``k`` topics, ``t`` type, ``d`` JSON; an era's      append,   feed,     log_events
-                       first entry has ``t`` = era and ``prev``            hello     replay
+log           stream   ``k`` topics, ``t`` type, ``d`` JSON, ``p``         append,   feed,     log_events
+                       traceparent where spans are wanted; an era's        hello     replay
+                       first entry has ``t`` = era and ``prev``
 t:<topic>     stream   same ids, ``t``, ``d``; the first entry after its   append    replay    topic_events,
                        (re)creation has ``f`` = the log's entry before it                      running_ttl_s;
                                                                                                an operation's:
@@ -625,10 +626,9 @@ def _told(record: Record) -> dict[str, Any]:
         "run": record.run,
         "attempt": record.attempt,
     }
-    if record.status:
-        told["status"] = record.status
-    if record.effect:
-        told["effect"] = record.effect
+    if record.said is not None:
+        told["trace"] = record.said.parent
+    told |= {name: word for name, word in (("status", record.status), ("effect", record.effect)) if word}
     if record.condition in {NEW, BEGIN}:
         told |= _identity(descriptor)
     if descriptor.use is not UNSET and record.condition in {NEW, BEGIN, ANY, ATTEMPT}:
@@ -640,11 +640,8 @@ def _told(record: Record) -> dict[str, Any]:
         if record.event_type == "complete" and record.took_s >= MIN_RUN_S:
             told["past"], told["silence"] = descriptor.task, round(record.silence_s, 3)
     if descriptor.placement is not UNSET:
-        told["at"] = _place(descriptor.placement)
-        told["units"] = record.units
-        told["cuts"] = record.cuts
-        if record.word:
-            told["word"] = record.word
+        told |= {"at": _place(descriptor.placement), "units": record.units, "cuts": record.cuts}
+        told |= {"word": record.word} if record.word else {}
     return told
 
 

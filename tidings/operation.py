@@ -47,6 +47,8 @@ from tidings.values import MAX_STATUS_CHARS, Tidy, percentage
 if TYPE_CHECKING:
     from contextvars import Token
 
+    from opentelemetry.context import Context
+
 logger = logging.getLogger(__name__)
 _RESERVED: Final = FINAL_STATUSES | {QUEUED}
 STALLED: Final = "stalled"
@@ -67,7 +69,7 @@ class Operation:
     descriptor: Descriptor
 
     __slots__ = (
-        "__weakref__", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_pace",
+        "__weakref__", "_doing", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over", "_pace",
         "_reporter", "_said_at", "_scheduled", "_scope", "_silence_s", "_started_at", "_strict", "_token",
         "_units", "attempt", "cancelled_error", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
@@ -126,6 +128,7 @@ class Operation:
         self._strict = this_process().settings.strict if strict is None else strict
         self.run = self._reporter.new_run()
         self._latest: tuple[object, object, object] | None = None
+        self._doing: Context | None = None  # what its author did when our progress was scheduled
         self._scheduled = ""  # the reporter that will take our progress, while one will
         self._not_before = 0.0
         self._over = False
@@ -158,9 +161,8 @@ class Operation:
         said = {} if details is None else {"details": tidy.json("details", details)}
         self._heed(tidy)
         self._reporter.lease.hold(self)
-        self._reporter.put(
-            [Record.beginning(self.descriptor, self.run, self.attempt, self.redelivery_s, **said)]
-        )
+        begun = Record.beginning(self.descriptor, self.run, self.attempt, self.redelivery_s, **said)
+        self._reporter.put([self._reporter.traced(begun)])
         return self
 
     def progress(self, current: float, total: float | None = None, message: str | None = None) -> None:
@@ -181,6 +183,8 @@ class Operation:
         if self._scheduled == self._reporter.id:
             return
         self._scheduled = self._reporter.id
+        traces = self._reporter.traces
+        self._doing = None if traces is None else traces.here()
         self._reporter.schedule(self, self._not_before)
 
     @contextmanager
@@ -386,7 +390,7 @@ class Operation:
         event, tidy = self._progress_event(*latest)
         _log_once(tidy)
         current, total = event["current"], event["total"]
-        record = self._record(Progress, event | self._estimate(current, total))
+        record = self._record(Progress, event | self._estimate(current, total), self._doing)
         return record._replace(units=self._count(current, total))
 
     def hand_over(self) -> int:
@@ -474,18 +478,19 @@ class Operation:
         self._reporter.put_last(self, last)
         self._reporter.lease.release(self)
 
-    def _record(self, event: type[Event], said: dict[str, Any]) -> Record:
+    def _record(self, event: type[Event], said: dict[str, Any], doing: "Context | None" = None) -> Record:
         now = time.monotonic()
         self._silence_s = max(self._silence_s, now - self._said_at)
         self._said_at, self._is_stalled = now, False
-        return self._unheard(event, said)
+        return self._unheard(event, said, doing)
 
-    def _unheard(self, event: type[Event], said: dict[str, Any]) -> Record:
+    def _unheard(self, event: type[Event], said: dict[str, Any], doing: "Context | None" = None) -> Record:
         """Make a record of what the author did not say."""
-        return Record.of(
+        record = Record.of(
             self.descriptor, event, condition=OWN, run=self.run, attempt=self.attempt,
             redelivery_s=self.redelivery_s, **said,
         )  # fmt: skip
+        return self._reporter.traced(record, doing)
 
     def _heed(self, tidy: Tidy) -> None:
         """Raise the first problem in strict mode, else log each kind of problem once per process."""

@@ -5,10 +5,11 @@ A composition root for task authors: made from the environment on first use, so 
 """
 
 import atexit
+import logging
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tidings.failure import Shows
 from tidings.gate import LOOK_S, Gate
@@ -20,8 +21,13 @@ from tidings.storage import Storage
 from tidings.threadless import TRY_S, ThreadlessReporter
 from tidings.writer import Writer
 
+if TYPE_CHECKING:
+    from tidings.tracing import Traces
+
 FLUSH_S: Final = 2.0
 """How long the end of a process may wait for its last events."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,24 @@ class Process:
             interval_s=1 / self.settings.reports_per_s,
             lease_s=self.settings.lease_s,
             stalled_s=self.settings.stalled_s,
+            traces=self.traces,
         )
         atexit.register(reporter.close, FLUSH_S)
         return reporter
+
+    @cached_property
+    def traces(self) -> "Traces | None":
+        """What makes spans, if they are wanted and OpenTelemetry is installed."""
+        if not self.settings.traces:
+            return None
+        try:
+            from tidings.tracing import Traces  # noqa: PLC0415 - nobody else is to load it
+        except ModuleNotFoundError:
+            logger.warning(
+                "TIDINGS_TRACES needs OpenTelemetry, no spans are made: pip install 'tidings[otel]'"
+            )
+            return None
+        return Traces()
 
     @cached_property
     def storage(self) -> Storage:

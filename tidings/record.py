@@ -7,7 +7,7 @@ know. Pure but for the clock that stamps the event; nothing compares that stamp.
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from tidings.descriptor import Descriptor
 from tidings.events import (
@@ -52,6 +52,14 @@ def lost(seen: str) -> str:
     return f"lost:{seen}"
 
 
+class Traced(Protocol):
+    """What follows an event on its way."""
+
+    @property
+    def parent(self) -> str:
+        """W3C's ``traceparent``, for those who take it from the log."""
+
+
 class Record(NamedTuple):
     """One event on its way to the log.
 
@@ -63,6 +71,7 @@ class Record(NamedTuple):
     longest silence.
     ``units``: how much of its placement a progress is; ``cuts``: what was planned behind it will not come;
     ``word``: what its workflow ends with, the fields of that event as JSON without braces.
+    ``said``: its span, where spans are wanted (`tidings.tracing`).
     """
 
     descriptor: Descriptor
@@ -80,6 +89,7 @@ class Record(NamedTuple):
     units: int = 0
     cuts: bool = False
     word: str = ""
+    said: "Traced | None" = None
 
     @property
     def topics(self) -> tuple[str, ...]:

@@ -15,13 +15,18 @@ import threading
 import time
 import weakref
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tidings.backoff import Backoff
 from tidings.errors import LogUnavailable
 from tidings.lease import Lease
 from tidings.log import CANCEL, Log, Outcome
 from tidings.record import NEW, OWN, Record
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+
+    from tidings.tracing import Traces
 
 BATCH_RECORDS: Final = 64
 """Per append: the script's cost per event is flat from 20 on (LOG.md (c)), and 64 block Redis < 1 ms."""
@@ -66,8 +71,10 @@ class Reporter:
         interval_s: float,
         lease_s: float = 10.0,
         stalled_s: float = 300.0,
+        traces: "Traces | None" = None,
     ) -> None:
         self._log = log
+        self.traces = traces
         self.lease = Lease(log, lease_s=lease_s, stalled_s=stalled_s)
         self._buffer_records = buffer_records
         self.interval_s = interval_s
@@ -94,6 +101,10 @@ class Reporter:
     def new_run(self) -> str:
         """Name a run: one attempt's execution in this process. Its lease is this reporter's."""
         return f"{self.id}.{next(self._runs)}"
+
+    def traced(self, record: Record, doing: "Context | None" = None) -> Record:
+        """Give *record* with its span, where spans are wanted: within what its author is *doing*, or did."""
+        return record if self.traces is None else self.traces.begin(record, doing)
 
     def put(self, records: Sequence[Record]) -> None:
         """Hand over records that must each arrive, in this order. Never blocks on Redis."""
@@ -166,14 +177,19 @@ class Reporter:
         progress = record.event_type == "progress"
         key = record.descriptor.id if progress else next(self._numbers)
         if progress:
-            self._buffer.pop(key, None)
+            self._drop(self._buffer.pop(key, None), "conflated")
         vital = vital or progress or record.ends or record.condition != OWN
         if len(self._buffer) < self._buffer_records * (2 if vital else 1):
             self._buffer[key] = record
         else:
             self._refuse(record, vital=vital and not progress)
 
+    def _drop(self, record: Record | None, why: str) -> None:
+        if self.traces is not None and record is not None:
+            self.traces.dropped(record, why)
+
     def _refuse(self, record: Record, *, vital: bool) -> None:
+        self._drop(record, "no room")
         self._refused += 1
         self._refused_vital += vital
         if self._refused == 1:
@@ -240,11 +256,17 @@ class Reporter:
 
     def _deliver(self, batch: list[Record]) -> bool:
         """Append *batch* once; tell whether to go on at once (else after a pause, with the same numbers)."""
+        began_ns = time.time_ns()
         try:
             outcomes = self._log.append(self.id, self._first, batch)
         except LogUnavailable as error:
             self._stay_away(str(error))
             return False
+        if self.traces is not None:
+            for record, outcome in zip(batch, outcomes, strict=False):
+                is_sent_again = outcome.code == "unknown" and record.condition == OWN
+                if outcome.code != "error" and not is_sent_again:
+                    self.traces.appended(record, outcome.code, began_ns, time.time_ns())
         return self._settle(batch, outcomes)
 
     def _stay_away(self, reason: str) -> None:
@@ -285,6 +307,7 @@ class Reporter:
                 "dropped a %s of %s: %s", rest[0].event_type, rest[0].descriptor.id, last.message,
                 extra={"operation_id": rest[0].descriptor.id},
             )  # fmt: skip
+            self._drop(rest[0], last.message)
             rest = rest[1:]
         if temporary:
             self._stay_away(f"Redis takes no writes: {last.message}")

@@ -78,6 +78,7 @@ class Settings:
     max_result_bytes: AtLeastOne = env("TIDINGS_MAX_RESULT_BYTES", 100_000_000)
     log_format: Literal["text", "json"] = env("TIDINGS_LOG_FORMAT", "text")
     show_exceptions: Shows = env("TIDINGS_SHOW_EXCEPTIONS", "name")
+    traces: bool = env("TIDINGS_TRACES", False)  # noqa: FBT003 - the default of a flag
     strict: bool = env("TIDINGS_STRICT", False)  # noqa: FBT003 - the default of a flag
 
     @classmethod

@@ -8,7 +8,7 @@ away it keeps trying and says so; the streams stay open.
 import logging
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import gevent
 
@@ -19,6 +19,9 @@ from tidings.errors import LogUnavailable
 from tidings.log import PAGE_ENTRIES, Log, Mark
 from webapp.hub import Hub
 from webapp.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from tidings.tracing import Traces
 
 TELL_AFTER_S: Final = 1.0
 """Without contact for so long, the streams are told; a connection that is made anew at once is no news."""
@@ -33,8 +36,15 @@ class Feed:
     it last had all that is in the log, on the monotonic clock.
     """
 
-    def __init__(self, log: Log, hub: Hub, on_lost: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        log: Log,
+        hub: Hub,
+        on_lost: Callable[[], None] = lambda: None,
+        traces: "Traces | None" = None,
+    ) -> None:
         self._log = log
+        self._traces = traces
         self._hub = hub
         self._on_lost = on_lost
         self.contact_at = time.monotonic()
@@ -100,9 +110,13 @@ class Feed:
     def _read_on(self, position: Cursor) -> Cursor | None:
         """Route every entry after *position*; give where that leads, or None where one does not follow."""
         while True:
+            asked_ns = time.time_ns()
             page = self._log.read(position)
             sound = _following(page, position)
+            already = self._hub.counts.live
             self._hub.route(sound)
+            if self._traces is not None:
+                self._traces.written(sound, self._hub.counts.live - already, asked_ns, time.time_ns())
             if any(entry.type == ERA for entry in sound):
                 self._hub.follow(self._log.hello().token)
             if len(sound) < len(page):

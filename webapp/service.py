@@ -52,7 +52,7 @@ class Service:
         self.hub.max_streams = settings.max_streams
         # The feed has connections of its own: openings that wait for theirs must not hold it up.
         feed_log = Log(settings.log, connections=3, timeout_s=ANSWER_S)
-        self.feed = Feed(feed_log, self.hub, on_lost=self._leave)
+        self.feed = Feed(feed_log, self.hub, self._leave, self.process.traces)
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.keys = settings.keys
         self.origins = settings.origins

