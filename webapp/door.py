@@ -1,8 +1,9 @@
 """Where connections come in: all that wait in the kernel's queue at once, then each in its turn.
 
-Knows sockets and nothing of HTTP. gevent's own server serves some before it takes more; when ten thousand
-browsers come back at once, the kernel's queue of 4,096 overflows meanwhile, and whoever meets it full tries
-again 1, 2 and 3 s later: with both web processes half idle the last was back after 3.3 s.
+Who says nothing yet waits in the lobby (`webapp.lobby`). gevent's own server serves some before it takes
+more; when ten thousand browsers come back at once, the kernel's queue of 4,096 overflows meanwhile, and
+whoever meets it full tries again 1, 2 and 3 s later: with both web processes half idle the last was back
+after 3.3 s.
 """
 
 import logging
@@ -15,12 +16,16 @@ import gevent
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
+from webapp.lobby import Lobby
+
 MOST_WAITING: Final = 2_500
 """More, and one process would take all of a storm: who takes what from the kernel's queue shares it out."""
 STRIDE: Final = 25
 """So many are let in before the loop runs and takes what has come meanwhile: some 5 ms of one core."""
 PAUSE_S: Final = 0.0001
 """Through a timer, or the loop would not look at its descriptors (PARKING.md, 2)."""
+GRACE_S: Final = 1.0
+"""Where descriptors are short, who has not asked within this makes room for who comes. Guessed."""
 FULL_S: Final = 0.1
 """Between two looks whether there is room again."""
 
@@ -30,16 +35,28 @@ logger = logging.getLogger(__name__)
 
 
 class Door(StreamServer):
-    """One listener's server. *room* says for how many connections there are descriptors."""
+    """One listener's server. *room* says for how many connections there are descriptors.
+
+    *patience_s*: how long the head of a request may take, and a TLS handshake be silent.
+    """
 
     _watcher: Any
 
     def __init__(
-        self, listener: Any, serve: Serve, *, spawn: Pool, room: Callable[[], int], **tls: Any
+        self,
+        listener: Any,
+        serve: Serve,
+        *,
+        spawn: Pool,
+        room: Callable[[], int],
+        patience_s: float,
+        **tls: Any,
     ) -> None:
         super().__init__(listener, spawn=spawn, **tls)
         self._pool = spawn
         self._room = room
+        self._patience_s = patience_s
+        self._lobby = Lobby(self._admit, patience_s, head=not self.ssl_enabled)
         self._waiting: deque[tuple[Any, Any]] = deque()
         self._usher: gevent.Greenlet[[], None] | None = None
         # A server that is closed forgets what it was given, and who waits is served all the same.
@@ -53,22 +70,37 @@ class Door(StreamServer):
     def _do_read(self) -> None:
         """Take what waits in the kernel's queue. Called by the loop; does not switch greenlets."""
         try:
-            while len(self._waiting) < self._most():
+            while len(self._waiting) < MOST_WAITING and self._has_room():
                 accepted = self.do_read()
                 if accepted is None:
                     break
-                self._waiting.append(accepted)
+                if self._free() <= 0:
+                    self._lobby.turn_out()
+                self._lobby.enter(*accepted)
             else:
                 self.stop_accepting()
         except OSError:
             logger.exception("a connection could not be accepted")
             self.stop_accepting()
+        if self._watcher is None:
+            self._call_usher()
+
+    def _free(self) -> int:
+        served = (self._pool.size or 0) - self._pool.free_count()
+        return self._room() - served - len(self._waiting) - len(self._lobby)
+
+    def _has_room(self) -> bool:
+        return self._free() > 0 or self._lobby.longest_s >= GRACE_S
+
+    def _admit(self, connected: Any, address: Any) -> None:
+        """Line up who has asked."""
+        connected.settimeout(self._patience_s)
+        self._waiting.append((connected, address))
+        self._call_usher()
+
+    def _call_usher(self) -> None:
         if self._usher is None:
             self._usher = gevent.spawn(self._usher_in)
-
-    def _most(self) -> int:
-        served = (self._pool.size or 0) - self._pool.free_count()
-        return min(MOST_WAITING, self._room() - served)
 
     def _usher_in(self) -> None:
         """Have served who waits; where none was taken any more, look after a while whether there is room."""

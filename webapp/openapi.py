@@ -122,6 +122,7 @@ REFUSALS: Final = {
     401: "No good token, or none.",
     403: "The token does not allow it, or the page of an origin that is not allowed sends it.",
     404: "There is nothing by that name.",
+    408: "The body did not come in time.",
     409: "It does not go with how things stand.",
     410: "It is over or has expired.",
     412: "Another version of the protocol.",
@@ -205,11 +206,11 @@ REQUESTS: Final[Mapping[str, Request]] = {
     ),
     "operations.start_operation": Request(
         {202: Answer("It is queued.", schemas.Started, headers=("Location",))},
-        body=_starting(), refusals=(400, 401, 403, 413, 503),
+        body=_starting(), refusals=(400, 401, 403, 408, 413, 503),
     ),
     "operations.cancel_operation": Request(
         {202: Answer("It was asked to end, or has ended.", schemas.Asked)},
-        body=_body_of(CancelRequest), refusals=(400, 401, 403, 404, 409, 413, 503),
+        body=_body_of(CancelRequest), refusals=(400, 401, 403, 404, 408, 409, 413, 503),
     ),
     "results.list_results": Request(
         {200: Answer("The files.", schemas.ResultList)}, refusals=(400, 401, 404, 503)

@@ -48,6 +48,7 @@ class ServiceSettings:
     streams_per_subject: NoneOrMore = env("TIDINGS_STREAMS_PER_SUBJECT", 100)
     requests_per_s: NoneOrMore = env("TIDINGS_REQUESTS_PER_S", 100)
     max_topics: AtLeastOne = env("TIDINGS_MAX_TOPICS", 64)
+    request_s: Positive = env("TIDINGS_REQUEST_S", 5.0)
     max_body_bytes: AtLeastOne = env("TIDINGS_MAX_BODY_BYTES", 65_536)
     drain_s: DrainSeconds = env("TIDINGS_DRAIN_S", 5.0)
     ring_events: AtLeastOne = env("TIDINGS_RING_EVENTS", 10_000)

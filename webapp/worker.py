@@ -8,7 +8,9 @@ import gc
 import os
 import resource
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from http import HTTPStatus
 from typing import Any, Final
 
 import gevent
@@ -19,6 +21,8 @@ from gunicorn.workers.ggevent import GeventWorker
 from webapp.app import SECURITY_HEADERS
 from webapp.connection import CONNECTION, GunicornConnection
 from webapp.door import Door
+from webapp.head import MAX_BYTES
+from webapp.malformed import status_of, written
 from webapp.service import EXTENSION, Service
 from webapp.shortcut import Shortcut
 from webapp.slots import Slots
@@ -30,6 +34,10 @@ OTHER_DESCRIPTORS: Final = 100
 """For Redis, the broker, listeners and files beside the streams and the pool. Guessed, generous."""
 SPARE_DESCRIPTORS: Final = OTHER_DESCRIPTORS + 100
 """Kept from the streams, so that the pool has some: for ordinary requests, and for openings under way."""
+TAKEN_S: Final = 30.0
+"""Who takes nothing of an answer for so long is let go, so that it holds no place for ever. Guessed."""
+ERROR_TAKEN_S: Final = 1.0
+"""The same for who is told that it speaks no HTTP: it fits into any buffer."""
 GENERATORS_SHARE: Final = 0.75
 """Of the pool, for streams that cannot be parked: if they filled it, nothing would be answered at all."""
 
@@ -74,7 +82,10 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
         tls = {name: value for name, value in options.items() if name == "ssl_context"}
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         room = partial(self._room, most - OTHER_DESCRIPTORS)
-        return Door(listener, partial(self.handle, listener), spawn=spawn, room=room, **tls)
+        patience_s = self.service.settings.request_s if self.service else float(self.cfg.keepalive)
+        return Door(
+            listener, partial(self.handle, listener), spawn=spawn, room=room, patience_s=patience_s, **tls
+        )
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve a connection: a stream by the short way if it may, anything else as gunicorn does."""
@@ -83,11 +94,25 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no typ
             super().handle(listener, client, addr)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        """Serve a request. A reader that takes nothing of its opening is no error worth a traceback."""
+        """Serve a request. A reader that takes nothing of its answer is no error worth a traceback."""
+        sock.settimeout(TAKEN_S)
         try:
             super().handle_request(listener_name, req, sock, addr)
         except TimeoutError:
             raise StopIteration from None
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:  # noqa: ARG002 - gunicorn's
+        """Answer a request that could not be read, or at which something broke outside of the app."""
+        status = status_of(exc)
+        if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("unexpected error outside of the app", exc_info=exc)
+        else:
+            self.log.info("answered %d to a request: %s", status, type(exc).__name__)
+        with suppress(OSError):
+            client.settimeout(ERROR_TAKEN_S)
+            client.sendall(written(status, SECURITY_HEADERS))
+            client.settimeout(0)
+            client.recv(MAX_BYTES)  # left unread it would make a reset of the end, and that drop the answer
 
     def notify(self) -> None:
         """Tell the master that we live; if it does not, drain as on TERM (gevent's worker just exits)."""

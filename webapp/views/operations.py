@@ -3,9 +3,10 @@
 from itertools import islice
 from typing import Annotated, Any, Final, TypeVar
 
+import gevent
 from flask import Blueprint, Response, request
 from msgspec import UNSET, DecodeError, Meta, Struct, UnsetType, json
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, RequestTimeout
 
 import tidings.celery
 from tasks.catalog import kind_named
@@ -185,11 +186,16 @@ def _history(log: Log, wanted: Filter, after: Cursor | None) -> Opening:
 
 
 def _read_body(struct: type[T]) -> T:
-    """Read the request's JSON. Raises: InvalidValue naming the field, RequestEntityTooLarge."""
+    """Read the request's JSON. Waits for all of it.
+
+    Raises: InvalidValue naming the field, RequestEntityTooLarge, RequestTimeout.
+    """
     if request.mimetype != "application/json":
         raise InvalidValue("Content-Type", "application/json", request.mimetype)
-    data = request.get_data()
-    if len(data) > service().settings.max_body_bytes:  # a chunked one: its length was not known before
+    settings = service().settings
+    with gevent.Timeout(settings.request_s, RequestTimeout("the body has not come in time")):
+        data = request.get_data()
+    if len(data) > settings.max_body_bytes:  # a chunked one: its length was not known before
         raise RequestEntityTooLarge
     try:
         return check(json.decode(data), struct)
