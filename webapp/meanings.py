@@ -34,10 +34,11 @@ MEANINGS: Final = {
     "model_misbehaved": "The model's answers could not be used. Asking again may help.",
     "provider_error": "The model's provider refused or could not be reached. Its status is in the details.",
     "unknown_workflow": "The workflow that was to be resumed is not kept any more.",
+    "": "This is the task's own reason. Mend what it names, or try again; its worker's log may say more.",
 }
-"""By ``<kind>:<code>`` where a kind has its own meaning of a code, else by the code."""
+"""By ``<kind>:<code>`` where a kind has its own meaning of a code, by the code, or by "" for any other."""
 
 
 def meaning(kind: str, code: str) -> str:
-    """Say what *code* means for an operation of *kind*; empty for an author's own code."""
-    return MEANINGS.get(f"{kind}:{code}", MEANINGS.get(code, ""))
+    """Say what *code* means for an operation of *kind*; of an author's own code, what can be said of any."""
+    return MEANINGS.get(f"{kind}:{code}") or MEANINGS.get(code) or MEANINGS[""]

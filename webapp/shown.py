@@ -33,7 +33,7 @@ def shown(state: OperationState) -> dict[str, Any]:
         "title": what.name or what.kind,
         "status": state.status,
         "attempt": state.attempt,
-        "percentage": 100 if "complete" in events else progress.get("percentage"),
+        "percentage": words.far(events),
         "says": words.says(what.kind, events),
         "pace": words.pace(progress, what.kind) if works(state.status) else "",
         "updatedAt": datetime.fromtimestamp(state.updated_ms / 1000, UTC).isoformat(timespec="milliseconds"),

@@ -12,6 +12,7 @@ _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)
 _BYTES: Final = "upload"
 """The kind whose progress is in bytes."""
 SHORT_ID_CHARS: Final = 12
+MOST_OF_A_FAILURE: Final = 99
 _FEW: Final = 10
 """Below this a number has one digit behind its point, if that is not 0."""
 
@@ -27,6 +28,18 @@ def count(progress: Mapping[str, Any], kind: str) -> str:
     """Say how far: ``5 of 10``, or ``5`` where nobody knows of how many."""
     said = amount(progress["current"], kind)
     return said if progress["total"] is None else f"{said} of {amount(progress['total'], kind)}"
+
+
+def far(events: Mapping[str, Any]) -> float | None:
+    """Say how many percent of it are done, given the latest event of each type; None where nobody knows.
+
+    What failed when all was done is not whole: an upload that came as another file than was announced.
+    """
+    if "complete" in events:
+        return 100
+    done: float | None = events.get("progress", {}).get("percentage")
+    has_failed = events.get("error", {}).get("terminal", False)
+    return min(done, MOST_OF_A_FAILURE) if done is not None and has_failed else done
 
 
 def pace(progress: Mapping[str, Any], kind: str) -> str:

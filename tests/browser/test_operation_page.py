@@ -13,6 +13,7 @@ from tests.browser.axe import found_by_axe
 from tests.http_stream import get_json
 from tests.stack import READ_S, Stack
 from tests.tus_talk import create, patch
+from webapp.meanings import MEANINGS
 
 WAIT_MS: Final = READ_S * 1_000
 HOSTILE: Final = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
@@ -264,7 +265,10 @@ def test_a_long_history_is_shown_in_parts(page: Page, stack: Stack) -> None:
 
 
 def test_a_page_that_was_opened_too_early_waits(page: Page, stack: Stack) -> None:
-    """Nothing is kept under its id yet; it shows what is started under it."""
+    """Nothing is kept under its id yet; it shows what is started under it, and what became of that.
+
+    Of an error with a code of the author's own too it says what can be done, live as in the first paint.
+    """
     name = "to-be-started-later"
     answer = page.goto(f"{stack.url}/operations/{name}")
     assert answer is not None
@@ -274,7 +278,12 @@ def test_a_page_that_was_opened_too_early_waits(page: Page, stack: Stack) -> Non
     operation = stack.operation("import", id=name)
     operation.progress(1, 4)
     expect(page.locator("#says")).to_have_text("1 of 4")
-    operation.complete()
+    operation.error("no_such_column", "There is no column “price”.")
+    for _ in range(2):
+        failure = section(page, "What went wrong")
+        expect(failure).to_contain_text("There is no column “price”.")
+        expect(failure.locator(".meaning")).to_have_text(MEANINGS[""])
+        page.reload()
 
 
 def test_a_page_lives_through_what_becomes_of_the_service(

@@ -19,32 +19,32 @@ console.log(JSON.stringify(cases.map(([name, values]) => words[name](...values))
 """
 
 
-def by_script(cases: list[tuple[str, list[Any]]]) -> list[str]:
+def by_script(cases: list[tuple[str, list[Any]]]) -> list[Any]:
     """Have the page's script say each of *cases*, a function's name and what it is given."""
     module = (ROOT / "webapp" / "static" / "words.js").as_uri()
     done = subprocess.run(
         [find_node(), "--input-type=module", "--eval", SCRIPT % module],
         input=json.dumps(cases), capture_output=True, text=True, check=True,
     )  # fmt: skip
-    said: list[str] = json.loads(done.stdout)
+    said: list[Any] = json.loads(done.stdout)
     return said
 
 
-def by_service(name: str, values: list[Any]) -> str:
+def by_service(name: str, values: list[Any]) -> Any:
     """Have the service say it."""
     if name in {"pace", "count", "briefly"}:
         progress, kind = values
-        said: str = getattr(words, name)(progress, kind)
-    elif name == "timeLeft":
-        said = words.time_left(values[0])
-    else:
-        said = getattr(words, name)(*values)
-    return said
+        return getattr(words, name)(progress, kind)
+    if name == "timeLeft":
+        return words.time_left(values[0])
+    return getattr(words, name)(*values)
 
 
 ALMOST_DONE = {"current": 895, "total": 1790, "message": "zlib.py"}
 
-SAID: list[tuple[str, list[Any], str]] = [
+WHOLE = {"current": 10, "total": 10, "percentage": 100}
+
+SAID: list[tuple[str, list[Any], str | float | None]] = [
     ("amount", [0, "batch"], "0"),
     ("amount", [3.5, "batch"], "3.5"),
     ("amount", [3.04, "batch"], "3"),
@@ -79,6 +79,14 @@ SAID: list[tuple[str, list[Any], str]] = [
     ("age", [3 * 86_400], "3 days ago"),
     ("short", ["op_12345.890"], "op_12345.890"),
     ("short", ["0f3a9c1e-77aa-4d2b"], "0f3a9c1e-77…"),
+    ("far", [{}], None),
+    ("far", [{"progress": {"current": 3, "total": None, "percentage": None}}], None),
+    ("far", [{"progress": WHOLE}], 100),
+    ("far", [{"progress": WHOLE, "error": {"code": "failed", "message": "No."}}], 100),
+    ("far", [{"progress": WHOLE, "error": {"code": "failed", "message": "No.", "terminal": True}}], 99),
+    ("far", [{"progress": {"percentage": 12.5}, "error": {"terminal": True}}], 12.5),
+    ("far", [{"error": {"terminal": True}}], None),
+    ("far", [{"progress": {"percentage": 12.5}, "complete": {}}], 100),
     ("says", ["batch", {}], ""),
     ("says", ["batch", {"progress": ALMOST_DONE}], "895 of 1,790 · zlib.py"),
     ("says", ["batch", {"progress": ALMOST_DONE, "complete": {"durationSeconds": 7.2}}], "done in 7.2 s"),
@@ -90,7 +98,7 @@ SAID: list[tuple[str, list[Any], str]] = [
 
 
 @pytest.mark.parametrize(("name", "values", "said"), SAID)
-def test_what_people_read(name: str, values: list[Any], said: str) -> None:
+def test_what_people_read(name: str, values: list[Any], said: str | float | None) -> None:
     """Each amount, time and line, as the service says it."""
     assert by_service(name, values) == said
 

@@ -1,7 +1,7 @@
 // An operation as a list keeps it: taken from the API's document, moved on by events, and what is shown of it.
 // Pure; webapp/shown.py shows the same in a page's first paint.
 
-import { age, briefly, says, short } from "./words.js";
+import { age, briefly, far, says, short } from "./words.js";
 
 export const OPEN_FIRST = 4e15; // as in tidings/list.lua
 const IDLE = new Set(["queued", "retrying", "succeeded", "failed", "cancelled"]);
@@ -59,10 +59,10 @@ export class Operation {
   }
 
   shown(now) {
-    const { complete, progress } = this.events;
+    const { progress } = this.events;
     return {
       short: short(this.id),
-      percentage: complete ? 100 : progress?.percentage ?? null,
+      percentage: far(this.events),
       says: says(this.kind, this.events),
       when: (progress && !IDLE.has(this.status) && briefly(progress, this.kind)) ||
         age(Math.max(0, now - Date.parse(this.updatedAt)) / 1000),

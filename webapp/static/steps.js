@@ -1,7 +1,7 @@
 // The tree of a workflow: a line with a bar for each of its operations, under the one that it belongs to.
 
 import { element, operationLink } from "./elements.js";
-import { amount, says } from "./words.js";
+import { amount, far, says } from "./words.js";
 
 const MOST_STEPS = 500;
 
@@ -33,8 +33,7 @@ export class Steps {
     if (!step) return;
     step.events[event.type] = event;
     if (event.type === "status") this.#stands(step, event.status);
-    if (event.type === "progress") this.#moves(step, event.percentage);
-    if (event.type === "complete") this.#moves(step, 100);
+    if (event.type !== "status") this.#moves(step, far(step.events));
     step.says.textContent = says(event.operationType, step.events);
   }
 

@@ -1,7 +1,7 @@
 // How an operation stands, on top of its page: status, bar, the line it says, its end.
 
 import { show } from "./value.js";
-import { age, pace, says } from "./words.js";
+import { age, far, pace, says } from "./words.js";
 
 const byId = (id) => document.getElementById(id);
 const json = (id) => JSON.parse(byId(id).textContent);
@@ -47,7 +47,7 @@ export class Summary {
   #tell() {
     const { error, complete, progress } = this.#events;
     const failed = error?.terminal;
-    const percentage = complete ? 100 : progress?.percentage ?? null;
+    const percentage = far(this.#events);
     if (percentage === null) this.#bar.removeAttribute("value");
     else this.#bar.value = percentage;
     byId("says").textContent = failed ? "" : says(this.#kind, this.#events);
@@ -63,7 +63,7 @@ export class Summary {
     const fill = (part, text) => { box.querySelector(part).textContent = text; };
     fill("h2", code === "cancelled" ? "Cancelled" : "What went wrong");
     fill(".message", message);
-    fill(".meaning", this.#meanings[`${this.#kind}:${code}`] ?? this.#meanings[code] ?? "");
+    fill(".meaning", this.#meanings[`${this.#kind}:${code}`] ?? this.#meanings[code] ?? this.#meanings[""]);
     fill(".code", code);
     box.querySelector(".details").replaceChildren(...(details ? [show(details)] : []));
     box.hidden = false;

@@ -5,6 +5,7 @@ const SIZES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "KB"]];
 const UNITS = [["day", 86_400], ["hour", 3_600], ["minute", 60], ["second", 1]];
 const SHORT = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
 const SHORT_ID_CHARS = 12;
+const MOST_OF_A_FAILURE = 99;
 const grouped = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
 
 const halfUp = (value) => Math.trunc(value + 0.5);
@@ -33,6 +34,13 @@ export function amount(value, kind) {
 // "5 of 10", or "5" where nobody knows of how many.
 export function count({ current, total }, kind) {
   return total === null ? amount(current, kind) : `${amount(current, kind)} of ${amount(total, kind)}`;
+}
+
+// How many percent of it are done, null where nobody knows. What failed when all was done is not whole.
+export function far({ error, complete, progress }) {
+  if (complete) return 100;
+  const done = progress?.percentage ?? null;
+  return error?.terminal && done !== null ? Math.min(done, MOST_OF_A_FAILURE) : done;
 }
 
 // "12 a second · about 4 minutes left (3 to 6 minutes)"
