@@ -77,7 +77,8 @@ def read_length(headers: Headers, max_bytes: int) -> int:
         raise InvalidValue("Upload-Defer-Length", "left out: this server wants the Upload-Length at once")
     length = _read_count(headers, "Upload-Length")
     if length > max_bytes:
-        raise too_large(f"an upload may have {max_bytes} bytes (Tus-Max-Size), not {length}")
+        detail = f"an upload may have {max_bytes} bytes (Tus-Max-Size), not {length}"
+        raise too_large(detail, Tus_Max_Size=str(max_bytes))
     return length
 
 
@@ -155,9 +156,9 @@ MAX_NAME_CHARS: Final = 255
 """As most file systems have it."""
 
 
-def too_large(detail: str) -> Refusal:
+def too_large(detail: str, **headers: str) -> Refusal:
     """Refuse what is longer than may be."""
-    return Refusal(413, "Content Too Large", detail)
+    return Refusal(413, "Content Too Large", detail, **headers)
 
 
 def _read_count(headers: Headers, name: str) -> int:

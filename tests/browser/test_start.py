@@ -92,7 +92,9 @@ def test_a_browser_session_is_started_with_steps_that_were_changed(page: Page, s
     expect(name).to_be_hidden()
     form.get_by_role("button", name="Start browser").click()
     expect(name).to_be_focused()
-    expect(name).to_have_accessible_description(re.compile("- and _. This must be right"))
+    expect(name).to_have_accessible_description(
+        re.compile("- and _. This does not have the form that is asked for.")
+    )
     name.fill("page")
     assert sent(page, form, "browser") == {
         "steps": [
@@ -123,7 +125,7 @@ def test_a_workflow_is_started_as_text_or_step_by_step(page: Page, stack: Stack)
     text.fill("steps: [{name: a, task: dig}]")
     form.get_by_role("button", name="Start workflow").click()
     expect(text).to_have_accessible_description(
-        "pipeline.steps[0].task must be one of aggregate, analyse, render, scan, not 'dig'"
+        "Pipeline, step 1, task must be one of aggregate, analyse, render, scan, not 'dig'"
     )
     text.fill("steps: [{name: scan, task: scan, params: {limit: 1}}]")
     assert sent(page, form, "workflow") == {
@@ -146,7 +148,7 @@ def test_a_refused_field_is_said_at_that_field(page: Page, stack: Stack) -> None
     limit = form.get_by_label("Limit")
     form.get_by_text("More options").click()
     for wrong, says in [
-        ("0", "This must be integer from 1 or null (expected `int` >= 1)"),
+        ("0", "This must be a whole number, at least 1."),
         ("many", "This is not a number."),
     ]:
         limit.fill(wrong)
@@ -276,7 +278,7 @@ def test_dropped_files_are_sent_and_a_batch_follows(page: Page, stack: Stack) ->
     form.get_by_label("Limit").fill("0")
     page.locator("h2").last.evaluate(DROP, [[f"{HOSTILE}.csv", "a,b\n1,2\n"]])
     file = row(page, HOSTILE)
-    expect(file).to_contain_text("then.params.limit must be integer from 1")
+    expect(file).to_contain_text("What is to follow cannot be sent as it stands above.")
     expect(form.get_by_label("Limit")).to_have_attribute("aria-invalid", "true")
     form.get_by_label("Limit").fill("1")
     file.get_by_role("button", name="Try again").click()

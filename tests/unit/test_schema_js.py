@@ -105,6 +105,46 @@ def test_a_refusal_finds_its_field() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "field", "text", "says"),
+    [
+        ("batch", "limit", "0", "This must be a whole number, at least 1."),
+        ("batch", "retries", "11", "This must be a whole number, 0 to 10."),
+        ("agent", "timeout", "0", "This must be a number, more than 0, at most 600."),
+        ("agent", "prompt", " ", "This is needed."),
+        ("agent", "prompt", "?" * 4_001, "This is too long: at most 4000 characters."),
+        ("batch", "retry", "a b", "This does not have the form that is asked for."),
+        ("browser", "steps", "", "This needs at least one."),
+    ],
+)
+def test_what_a_field_was_refused_for_is_said_in_words(kind: str, field: str, text: str, says: str) -> None:
+    """As its schema has it, not as the service's own language does."""
+    body = """
+        const node = [...page.all(page.build(given.schema, {}))].find(({name}) => name === given.field);
+        if (node.items) node.items = [];
+        const inner = node.node ?? node;
+        inner.text = given.text;
+        return page.wrong(inner);
+    """
+    assert in_node(body, [{"schema": KINDS[kind].schema, "field": field, "text": text}]) == [says]
+
+
+def test_a_refusal_of_what_has_no_field_names_its_place_in_words() -> None:
+    """From 1, as people count; the names of types are left out, what else is in brackets is not."""
+    given = [
+        ["pipeline.steps[0].task", " must be one of scan, not 'dig'"],
+        ["steps[2].url", " must be right (expected `str` matching regex '^/')"],
+        ["pipeline", " must be YAML (mapping values are not allowed here in line 3)"],
+        ["", " must be left out where items is given"],
+    ]
+    assert in_node("return page.inWords(...given);", given) == [
+        "Pipeline, step 1, task must be one of scan, not 'dig'",
+        "Step 3, url is not right",
+        "Pipeline must be YAML (mapping values are not allowed here in line 3)",
+        "This must be left out where items is given",
+    ]
+
+
 PROBLEMS = """
 const root = page.build(given.schema, given.value);
 for (const node of page.all(root)) if (node.name === given.field) node.text = given.text;

@@ -2,7 +2,7 @@
 // where what is wrong with it is said. What comes from outside is only ever set as text.
 
 import { element } from "./elements.js";
-import { add, all, brief, build, choose, folded, move, remove, valueOf, way } from "./schema.js";
+import { add, all, brief, build, choose, folded, inWords, move, remove, valueOf, way, wrong } from "./schema.js";
 
 const MOST_ROWS = 16;
 const PLAIN = new Set(["text", "number", "flag", "pick", "json"]);
@@ -27,12 +27,14 @@ export class Form {
     return problems.length ? undefined : value;
   }
 
-  // Say what is wrong with the field that a refusal names, and go there. False if there is none. `text` is told
-  // whether it is that very field, or the nearest above it.
-  refuse(path, text) {
-    const node = way(this.#root, path).find(({ view }) => view);
+  // Say what is wrong with the field that a refusal names (`rule`, as the service has it), or with the nearest
+  // above it, and go there. False if there is none.
+  refuse(path, rule) {
+    const nodes = way(this.#root, path);
+    const node = nodes.find(({ view }) => view);
     if (!node) return false;
-    say(node, text([node.name, node.tag].some((name) => name && path.endsWith(`.${name}`))));
+    const isItself = [node.name, node.tag].some((name) => name && `.${path}`.endsWith(`.${name}`)) || (node === nodes[0] && /\]$/.test(path));
+    say(node, (isItself && wrong(node)) || inWords(isItself ? "" : path, rule));
     node.view.focus.focus();
     return true;
   }

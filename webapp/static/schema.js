@@ -72,6 +72,25 @@ export function words(name) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+// What is wrong with what stands in a field that the service has refused, as far as its schema tells; "" if it does not.
+export function wrong({ sort, schema, text = "", items, required }) {
+  if (items) return items.length < schema.minItems ? "This needs at least one." : "";
+  if (sort === "number") return `This must be ${[schema.type === "integer" ? "a whole number" : "a number", bounds(schema)].filter(Boolean).join(", ")}.`;
+  if (sort !== "text") return "";
+  if (required && !text.trim()) return "This is needed.";
+  if (text.length > schema.maxLength) return `This is too long: at most ${schema.maxLength} characters.`;
+  return schema.pattern ? "This does not have the form that is asked for." : "";
+}
+
+// A rule of the service ("params.steps[0].task must be …") in words: what its path names, without the types' names.
+export function inWords(path, rule) {
+  const plain = rule.replace(/ \((expected|invalid|object) .*\)$/s, "").replace(/ must be right$/, " is not right").trim();
+  const places = [...path.matchAll(/([^.[\]]+)(?:\[(\d+)\])?/g)].map(([, name, place]) =>
+    (place === undefined ? name : `${name.replace(/s$/, "")} ${Number(place) + 1}`));
+  const said = words(places.join(", ")) || "This";
+  return `${said} ${plain}`;
+}
+
 // What is in a node, in a line.
 export function brief(node) {
   const value = valueOf(node) ?? "";
@@ -235,14 +254,18 @@ function hint(schema) {
 }
 
 // Of a number, and what stands where nothing is put in. Lengths are not worth a word until they are too long.
-function limits({ minimum, exclusiveMinimum, maximum, default: given, enum: choices }) {
-  const bounds = minimum !== undefined && maximum !== undefined ? [`${minimum} to ${maximum}`] : [
+function limits({ default: given, enum: choices, ...schema }) {
+  const isSaid = typeof given === "number" || (typeof given === "string" && given && !choices);
+  return [bounds(schema), isSaid && `${given} if left empty`].filter(Boolean).join(", ");
+}
+
+function bounds({ minimum, exclusiveMinimum, maximum }) {
+  if (minimum !== undefined && maximum !== undefined) return `${minimum} to ${maximum}`;
+  return [
     minimum !== undefined && `at least ${minimum}`,
     exclusiveMinimum !== undefined && `more than ${exclusiveMinimum}`,
     maximum !== undefined && `at most ${maximum}`,
-  ];
-  const isSaid = typeof given === "number" || (typeof given === "string" && given && !choices);
-  return [...bounds, isSaid && `${given} if left empty`].filter(Boolean).join(", ");
+  ].filter(Boolean).join(", ");
 }
 
 const sentence = (text) => text && `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;

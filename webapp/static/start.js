@@ -3,7 +3,7 @@
 import { ask } from "./ask.js";
 import { operationLink } from "./elements.js";
 import { Form } from "./form.js";
-import { without } from "./schema.js";
+import { inWords, without } from "./schema.js";
 import { Uploads } from "./upload.js";
 
 const section = document.querySelector(".start");
@@ -80,9 +80,10 @@ class Starter {
   }
 
   refuse({ message, field }, root = ROOT, under = "") {
-    const inside = field.startsWith(`${root}.`) ? field.slice(root.length) : undefined;
-    const text = (isItself) => (isItself ? message.replace(field, "This") : message.replace(`${root}.`, ""));
-    if (!inside || !this.form.refuse(`${under}${inside}`, text)) this.problem.textContent = text(false);
+    const inside = field.startsWith(`${root}.`) ? field.slice(root.length + 1) : undefined;
+    const rule = message.startsWith(field) ? message.slice(field.length) : "";
+    if (inside && rule && this.form.refuse([under, inside].filter(Boolean).join("."), rule)) return;
+    this.problem.textContent = inside && rule ? inWords(inside, rule) : message;
   }
 }
 

@@ -10,9 +10,9 @@ const MAY_PASS = new Set([408, 409, 423, 425, 429, 460]);
 const IS_GONE = new Set([404, 410]);
 
 class Trouble extends Error {
-  constructor(message, { passes = false, status, field } = {}) {
+  constructor(message, { passes = false, status, field, most } = {}) {
     super(message);
-    Object.assign(this, { passes, status, field });
+    Object.assign(this, { passes, status, field, most });
   }
 }
 
@@ -143,7 +143,8 @@ async function refusal(answer) {
   const { status } = answer;
   const { detail, field } = await answer.json().catch(() => ({}));
   const text = IS_GONE.has(status) ? "The service has it no more." : detail ?? `The service answers ${status}.`;
-  return new Trouble(text, { status, field, passes: MAY_PASS.has(status) || (status >= 500 && status !== FULL) });
+  const most = answer.headers.get("Tus-Max-Size");
+  return new Trouble(text, { status, field, most: most && Number(most), passes: MAY_PASS.has(status) || (status >= 500 && status !== FULL) });
 }
 
 export function base64(text) {

@@ -14,6 +14,7 @@ const STANDS = {
   done: "succeeded", failed: "failed", cancelled: "cancelled",
 };
 const GOES_ON = { sending: "Pause", retrying: "Pause", waiting: "Pause", paused: "Resume", failed: "Try again", unfinished: "Choose file" };
+const THEN = "Upload-Metadata.then";
 const size = (bytes) => amount(bytes, "upload");
 
 export class Uploads {
@@ -150,7 +151,7 @@ class Row {
     if (this.isOver) return;
     this.state = state;
     this.offset = offset ?? this.offset;
-    this.#problem = (trouble?.message ?? "").replace(/^Upload-Metadata\./, "");
+    this.#problem = trouble ? this.#trouble(trouble) : "";
     if (url && url !== this.url) {
       remember({ name: this.name, size: this.bytes, lastModified: this.lastModified, url });
       this.#located(url);
@@ -232,6 +233,12 @@ class Row {
     this.goesOn.hidden = !label;
     name(this.goesOn, label ?? "", this.name);
     name(this.ends, this.isOver ? "Remove" : "Cancel", this.name);
+  }
+
+  // What is wrong, in words: what is to follow says the rest itself.
+  #trouble({ message, field = "", most }) {
+    if (field.startsWith(THEN)) return "What is to follow cannot be sent as it stands above.";
+    return most ? `The file is too big: it has ${size(this.bytes)}, and ${size(most)} may be sent.` : message;
   }
 
   #says(amounts) {
