@@ -1,14 +1,11 @@
 """The page of one operation, in a real Chromium over the service as deployed: watched, cancelled, failed."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from dev.redis_server import RedisServer
 from tests.browser.axe import found_by_axe
 from tests.http_stream import get_json
 from tests.stack import READ_S, Stack
@@ -25,13 +22,6 @@ SHOWN: Final = 300
 def _patience() -> None:
     """Wait as long as a busy machine needs."""
     expect.set_options(timeout=WAIT_MS)
-
-
-@pytest.fixture
-def own_stack(own_redis: RedisServer, tmp_path: Path) -> Iterator[Stack]:
-    """A service for one test, to stop and start."""
-    with Stack(own_redis.url, tmp_path, worker=False, web=1) as stack:
-        yield stack
 
 
 def open_page(page: Page, stack: Stack, operation_id: str) -> None:
@@ -284,34 +274,6 @@ def test_a_page_that_was_opened_too_early_waits(page: Page, stack: Stack) -> Non
         expect(failure).to_contain_text("There is no column “price”.")
         expect(failure.locator(".meaning")).to_have_text(MEANINGS[""])
         page.reload()
-
-
-def test_a_page_lives_through_what_becomes_of_the_service(
-    page: Page, own_stack: Stack, own_redis: RedisServer
-) -> None:
-    """Redis frozen as it is opened, then the service restarted: it says so, recovers, and misses nothing."""
-    operation = own_stack.operation("import")
-    own_stack.flush()
-    own_redis.freeze()
-    page.goto(own_stack.url)
-    expect(page.locator("#connection")).to_have_text("updates are delayed")
-    answer = page.goto(f"{own_stack.url}/operations/{operation.id}")
-    assert answer is not None
-    assert answer.status == 200
-    expect(page.locator("main")).to_contain_text("tries again by itself")
-    own_redis.thaw()
-    expect(status(page)).to_have_text("running")
-    expect(page.locator("#connection")).to_have_text("live")
-
-    own_stack.stop_web()
-    expect(page.locator("#connection")).to_have_text("reconnecting")
-    operation.warning("w", "while nobody looked")
-    own_stack.flush()
-    own_stack.start_web()
-    expect(page.locator("#connection")).to_have_text("caught up after 1 missed event")
-    expect(page.locator("#timeline")).to_contain_text("while nobody looked")
-    operation.complete({"rows": 3})
-    expect(section(page, "Result")).to_contain_text("3")
 
 
 @pytest.mark.parametrize("width", [1280, 320])

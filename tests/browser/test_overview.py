@@ -244,18 +244,24 @@ def words(page: Page) -> list[str]:
     return said
 
 
-def test_page_says_that_updates_are_delayed_while_redis_is_away(
-    page: Page, empty: Stack, redis: RedisServer
+def test_pages_say_that_updates_are_delayed_while_redis_is_away(
+    page: Page, context: BrowserContext, empty: Stack, redis: RedisServer
 ) -> None:
-    """Also one that is opened then, with nothing to show; each recovers by itself, and misses nothing."""
+    """Also those that are opened then, with nothing to show; each recovers by itself, and misses nothing."""
     operation = empty.operation()
     open_live(page, empty)
     redis.freeze()
     expect(page.locator("#connection")).to_have_text("updates are delayed")
+    late = context.new_page()
+    answer = late.goto(f"{empty.url}/operations/{operation.id}")
+    assert answer is not None
+    assert answer.status == 200
+    expect(late.locator("main")).to_contain_text("tries again by itself")
     operation.warning("row", "while away")
     operation.complete()
     redis.thaw()
     expect(row(page, operation.id)).to_have_attribute("data-status", "succeeded")
+    expect(late.locator("#timeline")).to_contain_text("while away")
     expect(page.locator("#connection")).to_have_text("live")
 
     redis.kill()
@@ -268,22 +274,33 @@ def test_page_says_that_updates_are_delayed_while_redis_is_away(
     expect(page.locator("#note")).to_be_empty()
 
 
-def test_page_says_how_much_it_caught_up_after_the_service_was_restarted(page: Page, empty: Stack) -> None:
-    """While the service is away the page says so; once it is back it shows what happened meanwhile."""
+def test_pages_say_how_much_they_caught_up_after_the_service_was_restarted(
+    page: Page, context: BrowserContext, empty: Stack
+) -> None:
+    """While the service is away they say so; once it is back they show what happened meanwhile.
+
+    The overview and an operation's page, which tell of the events that are theirs.
+    """
+    operation, other = empty.operation("import"), empty.operation("import")
     open_live(page, empty)
-    operation = empty.operation("import")
-    expect(row(page, operation.id)).to_be_visible()
+    own = context.new_page()
+    open_live(own, empty, f"/operations/{operation.id}")
     empty.stop_web()
-    expect(page.locator("#connection")).to_have_text("reconnecting")
+    for each in (page, own):
+        expect(each.locator("#connection")).to_have_text("reconnecting")
     operation.warning("odd", "while nobody looked")
-    operation.progress(3, 4, "while nobody looked")
+    other.progress(3, 4, "while nobody looked")
     empty.flush()
     empty.start_web()
 
     expect(page.locator("#connection")).to_have_text("caught up after 2 missed events")
-    expect(row(page, operation.id).locator(".says")).to_have_text("3 of 4 · while nobody looked")
-    operation.complete()
+    expect(own.locator("#connection")).to_have_text("caught up after 1 missed event")
+    expect(row(page, other.id).locator(".says")).to_have_text("3 of 4 · while nobody looked")
+    expect(own.locator("#timeline")).to_contain_text("while nobody looked")
+    operation.complete({"rows": 3})
+    expect(own.get_by_role("region", name="Result")).to_contain_text("3")
     expect(row(page, operation.id).locator(".status")).to_have_text("succeeded")
+    other.complete()
 
 
 def test_page_starts_over_when_the_history_is_lost(page: Page, empty: Stack) -> None:
