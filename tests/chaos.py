@@ -23,6 +23,7 @@ SEEDS: Final = 3
 SUITES: Final = (
     "tests/faults",
     "tests/model",
+    "tests/corpora",
     "tests/browser/test_client.py",
     "tests/integration/test_workflow_counts.py",
     "tests/e2e/test_killed_canvases.py",
