@@ -18,7 +18,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -146,8 +146,9 @@ class Upload:
         return (self.folder / "sent").exists() or not self.content.exists()
 
     def mark_sent(self) -> None:
-        """Keep that its task was sent."""
-        (self.folder / "sent").touch()
+        """Keep that its task was sent, unless that is done already, and has deleted all of it."""
+        with suppress(FileNotFoundError):
+            (self.folder / "sent").touch()
 
     @contextmanager
     def writing(self) -> Iterator["Chunk"]:

@@ -163,7 +163,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     folder = tmp_path_factory.mktemp("canvases")
     with (
         RedisServer(folder / "redis") as server,
-        Project(server.url, folder, "prefork", PROJECT, concurrency=2) as project,
+        Project(
+            server.url, folder, "prefork", PROJECT, concurrency=2, TIDINGS_SHOW_EXCEPTIONS="message"
+        ) as project,
     ):
         yield project
 

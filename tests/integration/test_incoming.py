@@ -131,6 +131,16 @@ def test_what_is_done_with_is_still_known_to_be_whole(upload: Upload) -> None:
     assert (upload.offset, upload.is_sent) == (10, True)
 
 
+def test_a_task_may_be_done_before_it_is_noted_that_it_was_sent(incoming: Incoming, upload: Upload) -> None:
+    """One that refuses the file deletes all of it: who sent its last byte is told that it has come."""
+    write(upload, b"0123456789")
+    incoming.delete(ID)
+    upload.mark_sent()
+    assert upload.is_sent
+    with pytest.raises(FileNotFoundError):
+        incoming.find(ID)
+
+
 @pytest.mark.parametrize("name", ["..", ".", "", "op_1", ID.upper(), f"{ID}/..", f"../test/{ID}", f"{ID}\n"])
 def test_only_ids_of_ours_are_looked_for(incoming: Incoming, upload: Upload, name: str) -> None:
     """Nothing else becomes a path, to be read or deleted."""
