@@ -150,7 +150,8 @@ class OperationState:
     """An operation as the log last saw it; ``events`` has the latest JSON of each type.
 
     ``began_ms``: when its attempt began, if one runs or ended it; ``waited_ms``: how long it had been queued
-    when the first began; ``took_ms``: how long the attempt took that was the last to end.
+    when the first began; ``took_ms``: how long the attempt took that was the last to end, or all of
+    a workflow that is over.
     """
 
     descriptor: Descriptor
@@ -711,12 +712,16 @@ def _state_of(flat: list[bytes]) -> OperationState:
     began_ms, waited_ms, took_ms = (
         int(found[name]) if name in found else None for name in (b"began", b"waited", b"took")
     )
+    created_ms, updated_ms = (int(found.get(name, 0)) for name in (b"created", b"updated"))
+    about = Descriptor.decode(found[b"about"])
+    if end and took_ms is not None and about.workflow_id == about.id:
+        took_ms = updated_ms - created_ms - (waited_ms or 0)  # its own task ended when its steps began
     return OperationState(
-        descriptor=Descriptor.decode(found[b"about"]),
+        descriptor=about,
         status=found.get(b"status", b"").decode(),
         attempt=int(found.get(b"attempt", 1)),
-        created_ms=int(found.get(b"created", 0)),
-        updated_ms=int(found.get(b"updated", 0)),
+        created_ms=created_ms,
+        updated_ms=updated_ms,
         began_ms=began_ms,
         waited_ms=waited_ms,
         took_ms=took_ms,

@@ -1,6 +1,7 @@
 """The page of one operation, in a real Chromium over the service as deployed: watched, cancelled, failed."""
 
 import re
+from datetime import datetime
 from typing import Any, Final
 
 import pytest
@@ -11,6 +12,7 @@ from tests.http_stream import get_json
 from tests.stack import READ_S, Stack
 from tests.tus_talk import create, patch
 from webapp.meanings import MEANINGS
+from webapp.words import duration
 
 WAIT_MS: Final = READ_S * 1_000
 HOSTILE: Final = '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
@@ -118,6 +120,12 @@ def test_a_workflow_is_watched_step_by_step(page: Page, stack: Stack) -> None:
     watched(page, stack, operation)
     steps = section(page, "Steps")
     expect(steps.locator(".step .status")).to_have_text(["succeeded"] * 3)
+    state = get_json(f"{stack.url}/api/operations/{operation}").body["operation"]
+    created, ended = (datetime.fromisoformat(state[name]) for name in ("createdAt", "updatedAt"))
+    took_s = (ended - created).total_seconds() - state["waitedSeconds"]
+    assert state["durationSeconds"] == pytest.approx(took_s, abs=0.01)
+    took = page.locator(".about div").filter(has_text="Took").locator("dd")
+    expect(took).to_have_text(duration(state["durationSeconds"]))
     assert steps.get_by_role("progressbar").evaluate_all("bars => bars.map(bar => bar.position)") == [1, 1, 1]
     steps.get_by_role("link", name="count").click()
     expect(page.locator("h1")).to_have_text("count")
