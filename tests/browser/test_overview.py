@@ -62,7 +62,8 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.fixture(scope="module")
 def frail(redis: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service on it, to stop and start."""
-    with Stack(redis.url, tmp_path_factory.mktemp("frail"), worker=False, TIDINGS_DRAIN_S="0.5") as stack:
+    folder = tmp_path_factory.mktemp("frail")
+    with Stack(redis.url, folder, worker=False, web=1, TIDINGS_DRAIN_S="0.5") as stack:
         yield stack
 
 
@@ -78,7 +79,7 @@ def empty(frail: Stack) -> Stack:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A service for these tests, with many operations that are over."""
     folder = tmp_path_factory.mktemp("house")
-    with RedisServer(folder / "redis") as redis, Stack(redis.url, folder, worker=False) as stack:
+    with RedisServer(folder / "redis") as redis, Stack(redis.url, folder, worker=False, web=1) as stack:
         finished(stack, NIGHTS)
         yield stack
 
