@@ -30,6 +30,7 @@ from tidings.operation import Operation
 from tidings.placement import Placement, grafted, planted
 from tidings.process import this_process
 from tidings.record import NEW, Record
+from tidings.values import is_text
 from tidings.workflow import Branch, Leaf, Part
 
 HEADER: Final = "tidings"
@@ -203,7 +204,7 @@ def _announced(group_id: str, members: list[Any]) -> Operation:
 def _about(workflow: str, owner: object) -> Descriptor:
     current = None if _replaced.get() else _Wraps.running()
     parent = current[1].id if current else None
-    return Descriptor.of(workflow, "workflow", parent=parent, owner=owner if isinstance(owner, str) else None)
+    return Descriptor.of(workflow, "workflow", parent=parent, owner=owner if is_text(owner) else None)
 
 
 def _headers_of(plan: Part, name: str, known_in: object) -> tuple[dict[str, dict[str, Any]], bool] | None:

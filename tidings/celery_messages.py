@@ -17,6 +17,7 @@ from tidings.descriptor import Descriptor
 from tidings.errors import InvalidValue
 from tidings.placement import Placement
 from tidings.topics import check_identifier
+from tidings.values import is_text
 
 
 def is_hidden(name: str, header: object) -> bool:
@@ -35,15 +36,16 @@ def descriptor_of(task_id: str, name: str, header: object) -> Descriptor:
     said = said_in({HEADER: header})
     kind = said.get("kind") or getattr(current_app.tasks.get(name), "tidings_kind", None) or "task"
     operation_id, place = operation_id_of(task_id), place_of(task_id, said)
+    owner, use = said.get("owner"), said.get(USE)
     return Descriptor.of(
         operation_id,
         kind,
         name=said.get("name") or name,
-        owner=said.get("owner"),
+        owner=owner if is_text(owner) else None,
         workflow=place.workflow if place else None,
         parent=_parent(operation_id, place),
         placement=place,
-        use=said.get(USE),
+        use=use if is_text(use) else None,
     )
 
 

@@ -7,8 +7,10 @@ from typing import Final, Self
 
 from msgspec import UNSET, Struct, UnsetType, json
 
+from tidings.errors import InvalidValue
 from tidings.placement import Placement
 from tidings.topics import check_identifier
+from tidings.values import Tidy, is_text
 
 _MAX_TASK_CHARS: Final = 200
 
@@ -47,7 +49,8 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     ) -> Self:
         """Check the parts and put them together; a workflow and an agent belong to themselves.
 
-        Raises: InvalidValue naming the part that is not an identifier.
+        A name is only shown, and so put right like what an author says. An owner is not: it might become
+        another's. Raises: InvalidValue naming the part that is no identifier, or an owner that is no text.
         """
         check_identifier("id", operation_id)
         check_identifier("kind", kind)
@@ -58,11 +61,11 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
         return cls(
             id=operation_id,
             kind=kind,
-            name=name or UNSET,
+            name=Tidy().text("name", name) if name else UNSET,
             workflow_id=UNSET if workflow is None else check_identifier("workflow", workflow),
             agent_id=UNSET if agent is None else check_identifier("agent", agent),
             parent_id=UNSET if parent is None else check_identifier("parent", parent),
-            owner=owner or UNSET,
+            owner=_check_owner(owner) if owner else UNSET,
             placement=placement or UNSET,
             use=use or UNSET,
         )
@@ -100,3 +103,9 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
     def is_member(self) -> bool:
         """Whether it is one of a group in a workflow."""
         return self.placement is not UNSET and self.placement.is_member
+
+
+def _check_owner(owner: object) -> str:
+    if not is_text(owner):
+        raise InvalidValue("owner", "text that UTF-8 can carry", owner)
+    return str.__str__(owner)

@@ -6,7 +6,7 @@ be changed. Pure; whether a change is logged or raised is the operation's choice
 
 import math
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -93,6 +93,11 @@ class Tidy:
 
     def _note(self, field: str, allowed: str, got: object) -> None:
         self.problems.append(InvalidValue(field, allowed, got))
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Tell whether *value* is text that UTF-8 can carry."""
+    return isinstance(value, str) and _LONE_SURROGATE.search(value) is None
 
 
 def percentage(current: float, total: float | None) -> int | float | None:

@@ -1,5 +1,7 @@
 """Descriptors: which topics an operation's events go to."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,3 +58,19 @@ def test_an_id_and_a_kind_are_identifiers(operation_id: str, kind: str, field: s
     with pytest.raises(InvalidValue) as caught:
         Descriptor.of(operation_id, kind)
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize("name", ["a\ud800", "x" * 10_000, 5, ["a"]])
+def test_a_name_is_put_right(name: Any) -> None:
+    """What would never get into the log would hold back all that its process says after it."""
+    descriptor = Descriptor.of("a", "batch", name=name)
+    assert Descriptor.decode(descriptor.encode()) == descriptor
+    assert 0 < len(descriptor.name or "") <= 1_000
+
+
+@pytest.mark.parametrize("owner", ["a\ud800", 5, ["a"]])
+def test_an_owner_that_is_no_text_is_refused(owner: Any) -> None:
+    """Put right, it might be somebody else."""
+    with pytest.raises(InvalidValue) as caught:
+        Descriptor.of("a", "batch", owner=owner)
+    assert caught.value.field == "owner"
