@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType, json
 from tidings.errors import InvalidValue
 from tidings.placement import Placement
 from tidings.topics import check_identifier
-from tidings.values import Tidy, is_text
+from tidings.values import MAX_MESSAGE_CHARS, Tidy, is_text
 
 _MAX_TASK_CHARS: Final = 200
 
@@ -107,5 +107,7 @@ class Descriptor(Struct, frozen=True, kw_only=True, rename="camel", omit_default
 
 def _check_owner(owner: object) -> str:
     if not is_text(owner):
-        raise InvalidValue("owner", "text that UTF-8 can carry", owner)
+        raise InvalidValue(
+            "owner", f"text of at most {MAX_MESSAGE_CHARS} characters that UTF-8 can carry", owner
+        )
     return str.__str__(owner)

@@ -81,7 +81,7 @@ class Tidy:
         try:
             plain = _plain(value, lost)
             size_bytes = len(encode_line(plain))
-        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001 - what is not JSON; an author's own class may raise anything
             self._note(field, f"JSON ({error})", type(value).__name__)
             return {"omitted": f"a {type(value).__name__} that is not JSON"}
         if size_bytes > MAX_JSON_BYTES:
@@ -96,8 +96,10 @@ class Tidy:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Tell whether *value* is text that UTF-8 can carry."""
-    return isinstance(value, str) and _LONE_SURROGATE.search(value) is None
+    """Tell whether *value* is text of some length that UTF-8 can carry."""
+    if not isinstance(value, str) or len(value) > MAX_MESSAGE_CHARS:
+        return False
+    return _LONE_SURROGATE.search(value) is None
 
 
 def percentage(current: float, total: float | None) -> int | float | None:

@@ -68,7 +68,7 @@ def test_a_name_is_put_right(name: Any) -> None:
     assert 0 < len(descriptor.name or "") <= 1_000
 
 
-@pytest.mark.parametrize("owner", ["a\ud800", 5, ["a"]])
+@pytest.mark.parametrize("owner", ["a\ud800", 5, ["a"], "x" * 10_000])
 def test_an_owner_that_is_no_text_is_refused(owner: Any) -> None:
     """Put right, it might be somebody else."""
     with pytest.raises(InvalidValue) as caught:
