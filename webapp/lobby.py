@@ -17,6 +17,7 @@ import gevent
 from gevent import monkey
 
 from webapp.head import MAX_BYTES
+from webapp.pace import in_strides
 
 TICK_S: Final = 0.25
 """Between two looks at who has waited for too long."""
@@ -111,8 +112,11 @@ class Lobby:
         while self._there:
             gevent.sleep(TICK_S)
             latest = time.monotonic() - self._patience_s
-            for fd in [fd for fd, waiting in self._there.items() if waiting.since < latest]:
-                self._close(fd, TOO_LATE)
+            late = [one for one in self._there.items() if one[1].since < latest]
+            for group in in_strides(late):
+                for fd, waiting in group:
+                    if self._there.get(fd) is waiting:  # a descriptor may be another's by now
+                        self._close(fd, TOO_LATE)
         self._clock = None
 
     def _forget(self, fd: int) -> _Waiting | None:
