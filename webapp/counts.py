@@ -25,8 +25,8 @@ class Counts:
     """One per hub, for its life. Any greenlet adds to it; nothing here can fail or wait."""
 
     __slots__ = (
-        "ahead", "conflated", "ended", "latency", "latency_sum_s", "limited", "live", "opened", "read",
-        "replayed", "replays", "resets", "turned_away", "uploaded_bytes",
+        "ahead", "conflated", "ended", "foreign", "latency", "latency_sum_s", "limited", "live", "opened",
+        "read", "replayed", "replays", "resets", "turned_away", "uploaded_bytes",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Counts:
         self.turned_away: Counter[str] = Counter()
         self.resets: Counter[str] = Counter()
         self.read = self.live = self.replayed = self.conflated = self.replays = self.ahead = 0
-        self.uploaded_bytes = self.limited = 0
+        self.uploaded_bytes = self.limited = self.foreign = 0
         self.latency = [0] * (len(LATENCY_BOUNDS_S) + 1)
         self.latency_sum_s = 0.0
 

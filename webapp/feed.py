@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TELL_AFTER_S: Final = 1.0
 """Without contact for so long, the streams are told; a connection that is made anew at once is no news."""
 
+FOREIGN_SAID_S: Final = 60.0
+"""How often the log says that others publish on our channel."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ class Feed:
         self._traces = traces
         self._hub = hub
         self._on_lost = on_lost
-        self.contact_at = time.monotonic()
+        self.contact_at = self._foreign_said_at = time.monotonic()
         self._greenlet: gevent.Greenlet[[], None] | None = None
         self.degraded: str | None = "the log has not been read yet"
 
@@ -72,12 +75,22 @@ class Feed:
 
     def _follow(self) -> None:
         """Follow the log while Redis answers. Raises: LogUnavailable."""
-        with Wakeups(self._log) as wakeups:
+        with Wakeups(self._log, self._note_foreign) as wakeups:
             woken = False
             while True:
                 self.look(woken=woken)
                 self._recover()
                 woken = wakeups.wait()
+
+    def _note_foreign(self) -> None:
+        """Count what somebody else has published on our channel; it does no more than wake us."""
+        self._hub.counts.foreign += 1
+        if self._hub.counts.foreign == 1 or time.monotonic() - self._foreign_said_at > FOREIGN_SAID_S:
+            self._foreign_said_at = time.monotonic()
+            logger.warning(
+                "something that is none of ours was published on %s (%d so far): who else uses this Redis?",
+                self._log.channel, self._hub.counts.foreign,
+            )  # fmt: skip
 
     def look(self, *, woken: bool) -> None:
         """Read and route what has come; unless *woken*, first ask where the log stands.

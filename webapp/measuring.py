@@ -80,6 +80,7 @@ def numbers(here: "Service") -> dict[str, Sequence[float]]:
         "tidings_report_to_write_seconds": (*counts.latency, counts.latency_sum_s),
         "tidings_events_ahead_total": [counts.ahead],
         "tidings_upload_bytes_total": [counts.uploaded_bytes],
+        "tidings_foreign_messages_total": [counts.foreign],
         "tidings_redis_up": [here.feed.degraded is None],
         "tidings_feed_lag_seconds": [here.feed.contact_at],
         "tidings_log_era": [hub.mark.position.era if hub.mark else 0],

@@ -103,6 +103,10 @@ METRICS: Final = (
         help="Bytes of uploads that were written to the disk.",
     ),
     Metric(
+        name="tidings_foreign_messages_total", type="counter", unit="messages",
+        help="Messages on our channel of Redis that no reporter sent, those that come at once counted once.",
+    ),
+    Metric(
         name="tidings_redis_up", type="gauge", unit="0 or 1", of="min",
         help="1 while every web process follows the log.",
     ),

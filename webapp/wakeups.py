@@ -1,10 +1,13 @@
 """The live signal: a subscription that says when the log has grown, and nothing else.
 
 Carries no truth: a wake-up that is lost, doubled or late costs at most a second's delay,
-because the feed reads the log once a second anyway. So nobody parses what it says.
+because the feed reads the log once a second anyway. So nothing follows from what it says: what is none of
+ours is counted and said, and wakes the feed as anything does.
 """
 
+import re
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Final, Self
@@ -20,17 +23,21 @@ ANSWER_S: Final = 1.5
 """How long the feed waits for any answer. Behind a second of silence a Redis that has died or frozen
 is known as such after 2.5 s; 3 are promised."""
 _MOST_BYTES: Final = 65_536
+_BEGINNING: Final = re.compile(rb"\$\d{0,3}(?:\r(?:\n(?:\d{1,20}(?:-(?:\d{1,20}\r?)?)?)?)?)?")
+"""Of the second half of a message of ours: its length, and an id."""
 _PONG: Final = b"*2\r\n$4\r\npong\r\n$0\r\n\r\n"
 
 
 class Wakeups:
     """One connection subscribed to the log's channel, for one contact with Redis.
 
-    Used by the feed's greenlet alone. Leave the ``with`` to unsubscribe.
+    Used by the feed's greenlet alone. Leave the ``with`` to unsubscribe. *on_foreign* is called where
+    something begins that no reporter has said.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, on_foreign: Callable[[], None] = lambda: None) -> None:
         self._log = log
+        self._ours = Ours(log.channel, on_foreign)
         self._lent = ExitStack()
         self._connection: Any = None
         self._heard_at = time.monotonic()
@@ -77,4 +84,43 @@ class Wakeups:
                 raise ConnectionError("Redis has closed it")
             self._heard_at = time.monotonic()
             if said != _PONG:
+                self._ours.hear(said)
                 return True
+
+
+class Ours:
+    """Tells what reporters publish from what they do not, in the bytes of a subscription as they come.
+
+    *on_foreign* is called once for all that comes until there is something of ours again. Keeps at most the
+    beginning of one message. Source of the format: Redis' RESP2.
+    """
+
+    def __init__(self, channel: str, on_foreign: Callable[[], None]) -> None:
+        name = channel.encode()
+        self._head = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%b\r\n" % (len(name), name)
+        self._known = re.compile(
+            rb"(?:%b\$\d+\r\n\d+-\d+\r\n|%b)+" % (re.escape(self._head), re.escape(_PONG))
+        )
+        self._on_foreign = on_foreign
+        self._rest = b""
+        self._is_lost = False
+
+    def hear(self, said: bytes) -> None:
+        """Take the next bytes."""
+        data = self._rest + said
+        found = self._known.match(data)
+        rest = data[found.end() :] if found else data
+        if self._may_go_on(rest):
+            self._rest, self._is_lost = rest, False
+            return
+        self._rest = b""
+        if not self._is_lost or found:
+            self._on_foreign()
+        self._is_lost = True
+
+    def _may_go_on(self, rest: bytes) -> bool:
+        """Tell whether *rest* is the beginning of a message of ours, or of a pong."""
+        head, more = rest[: len(self._head)], rest[len(self._head) :]
+        if not more:
+            return self._head.startswith(head) or _PONG.startswith(rest)
+        return head == self._head and _BEGINNING.fullmatch(more) is not None

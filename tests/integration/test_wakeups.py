@@ -28,6 +28,22 @@ def test_redis_that_cannot_write_is_not_taken_for_dead(own_redis: RedisServer) -
     log.close()
 
 
+def test_what_others_publish_is_counted_and_survived(log: Log) -> None:
+    """A word, megabytes: each wakes, like anything, and what follows of ours is heard."""
+    found: list[int] = []
+    with Wakeups(log, lambda: found.append(1)) as wakeups:
+        log.redis.publish(log.channel, "hello")
+        assert wakeups.wait()
+        log.redis.publish(log.channel, b"\0\r\n" * 1_000_000)
+        log.redis.publish(log.channel, "1-1")
+        while wakeups.wait():
+            pass
+        assert len(found) == 2
+        log.redis.publish(log.channel, "1-2")
+        assert wakeups.wait()
+        assert len(found) == 2
+
+
 def _refuses(redis: Redis) -> bool:
     try:
         return not redis.ping()
