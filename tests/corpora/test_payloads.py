@@ -48,7 +48,7 @@ class Hostile:
 class Endless(dict[str, Any]):
     """A value that says it has items, and fails over them."""
 
-    def items(self) -> NoReturn:  # type: ignore[override]
+    def items(self) -> NoReturn:
         """Fail."""
         raise RuntimeError
 
