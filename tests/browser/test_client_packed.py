@@ -87,7 +87,7 @@ def test_an_element_shows_a_failure_and_changes_with_its_attributes(
 ) -> None:
     """A failure is no full bar; another operation's id shows that one; a style of the page's is taken."""
     failed, other = stack.operation(), stack.operation()
-    failed.progress(1, 2)
+    failed.progress(2, 2)
     failed.error("row", "<b>there</b> is no row 8")
     other.progress(3, 4)
     stack.flush()
@@ -96,7 +96,7 @@ def test_an_element_shows_a_failure_and_changes_with_its_attributes(
     element, bar = page.locator("tidings-progress"), page.get_by_role("progressbar")
     expect(element).to_have_attribute("data-status", "failed")
     expect(bar).to_have_attribute("aria-valuetext", "<b>there</b> is no row 8")
-    expect(bar).to_have_attribute("aria-valuenow", "50")
+    expect(bar).to_have_attribute("aria-valuenow", "99")
 
     element.evaluate("(element, id) => element.setAttribute('operation', id)", other.id)
     expect(bar).to_have_attribute("aria-valuenow", "75")

@@ -18,6 +18,7 @@ const STYLE = `
   @media (prefers-reduced-motion: reduce) { .fill { transition: none; animation: none !important; } }
   @media (forced-colors: active) { .track { border: 1px solid CanvasText; } .fill { background: Highlight !important; } }
 `;
+const MOST_OF_A_FAILURE = 99; // what failed when all was done is not whole
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const Base = globalThis.HTMLElement ?? class {}; // a server may import this for its page's sake
 let sheet;
@@ -125,7 +126,10 @@ export class TidingsProgress extends Base {
   }
 
   error({ code, message, terminal }) {
-    if (terminal) this.status({ status: code === "cancelled" ? code : "failed" });
+    if (terminal) {
+      this.status({ status: code === "cancelled" ? code : "failed" });
+      if (this.#bar.getAttribute("aria-valuenow") === "100") this.#show(MOST_OF_A_FAILURE, "");
+    }
     this.#say(message);
     this.#spoken.textContent = message;
   }
