@@ -8,13 +8,16 @@ from contextlib import ExitStack
 from typing import Final
 
 import pytest
+from celery import Celery
 from redis import Redis
 
 from dev.redis_server import RedisServer
+from tasks.catalog import QUEUE
 from tests.forged_tokens import HOUR_S, KID, SECRET
 from tests.http_stream import HttpStream
 from tests.stack import READ_S, Stack
 from tests.waiting import wait_until
+from tidings.address import Address
 from tidings.tokens import Keys
 from webapp.app import SECURITY_HEADERS
 
@@ -258,3 +261,12 @@ def test_no_secret_is_ever_logged(limited: Stack) -> None:
     assert [
         each for each in (token, token.split(".")[2], ticket, odd, SECRET, SCRAPE, PASSWORD) if each in said
     ] == []
+
+
+def test_a_worker_unpickles_nothing(stack: Stack) -> None:
+    """A message that is no JSON is thrown away unread, and the worker goes on."""
+    with Celery(broker=Address.parse(stack.env["REDIS_URL"]).broker_url) as app:
+        app.send_task("tasks.batch", kwargs={"source": "x"}, serializer="pickle", queue=QUEUE)
+    wait_until(lambda: "ContentDisallowed" in stack.output("worker"), timeout_s=READ_S)
+    operation = stack.start_operation("batch", source="python-stdlib", limit=2)
+    assert stack.history(operation)[-1].type == "complete"

@@ -1,6 +1,7 @@
 """The roles of `deploy/redis.acl`: web and worker do all their work in them, and nothing else to Redis."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
@@ -9,9 +10,13 @@ from redis import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from dev.redis_server import RedisServer
+from tests.forged_tokens import HOUR_S, SECRET
 from tests.http_stream import get_json, post_json
 from tests.stack import READ_S, ROOT, Stack
 from tests.waiting import wait_until
+from tidings.log import Log
+from tidings.settings import Settings
+from tidings.tokens import Keys
 
 RULES: Final = {
     line.split()[1]: line.split()[2:] for line in (ROOT / "deploy" / "redis.acl").read_text().splitlines()
@@ -72,6 +77,27 @@ def test_every_kind_runs_and_is_cancelled_within_its_roles(stack: Stack, guarded
     wait_until(lambda: over.issuperset(statuses([*started.values(), *long])), timeout_s=READ_S)
     assert statuses([*started.values()]) == ["succeeded"] * 3
     stack.stop()
+    with Redis.from_url(guarded.url) as redis:
+        assert redis.acl_log() == []
+
+
+def test_tokens_tickets_and_revocations_are_within_the_roles(guarded: RedisServer, tmp_path: Path) -> None:
+    """A closed service gives and takes tickets, and ends what is revoked, by whichever role says it."""
+    env = {"TIDINGS_AUTH": "required", "TIDINGS_SECRET_KEY": SECRET}
+    token = Keys.parse(SECRET).sign("ann", HOUR_S, start=["*"])
+    shown = {"Authorization": f"Bearer {token}"}
+    with Stack(url_of(guarded, WEB), tmp_path, worker=False, web=1, **env) as stack:
+        asked = {"kind": "agent", "params": {"prompt": "Where is the log?", "offline": True}}
+        started = post_json(f"{stack.url}/api/operations", asked, headers=shown).body
+        for headers, query in ((shown, ""), ({}, f"?ticket={started['ticket']}")):
+            with stack.stream(started["eventsUrl"] + query, **headers) as stream:
+                stream.read_until(lambda message: message.type == "heartbeat", READ_S)
+                if headers:
+                    continue
+                with closing(Log(Settings(redis_url=url_of(guarded, WORKER)))) as log:
+                    log.revoke("sub", "ann")
+                stream.read_to_end(READ_S)
+        assert get_json(f"{stack.url}/api/operations", headers=shown).status == 401
     with Redis.from_url(guarded.url) as redis:
         assert redis.acl_log() == []
 
