@@ -34,6 +34,8 @@ def test_what_others_publish_is_counted_and_survived(log: Log) -> None:
     with Wakeups(log, lambda: found.append(1)) as wakeups:
         log.redis.publish(log.channel, "hello")
         assert wakeups.wait()
+        log.redis.publish(log.channel, "1-0")
+        assert wakeups.wait()
         log.redis.publish(log.channel, b"\0\r\n" * 1_000_000)
         log.redis.publish(log.channel, "1-1")
         while wakeups.wait():
