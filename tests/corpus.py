@@ -19,7 +19,7 @@ T = TypeVar("T")
 CORPORA: Final = Path(__file__).parent / "corpora"
 PROFILE: Final = "corpora"
 SHORT: Final = 50
-LONG: Final = 10_000
+LONG: Final = 8_000
 """Cases of each property in a long run: all of them together are more than 10^5."""
 
 tried: Final = Counter[str]()

@@ -2,10 +2,9 @@
 
 from typing import Final
 
-from flask import Flask, Response, request
+from flask import Flask, Response
 
 from webapp import auth, errors, origins, pacing
-from webapp.query import check_query
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
 from webapp.views import (
@@ -39,7 +38,6 @@ def create_app(settings: ServiceSettings) -> Flask:
     # One more than is taken: werkzeug cuts a chunked body there and does not say so.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.extensions[EXTENSION] = Service(settings)
-    app.before_request(_check_query)
     origins.install(app, settings.origins)
     pacing.install(app)
     auth.install(app)
@@ -62,10 +60,6 @@ def create_app(settings: ServiceSettings) -> Flask:
     ):
         app.register_blueprint(view.blueprint)
     return app
-
-
-def _check_query() -> None:
-    check_query(request.query_string)
 
 
 def _secure(response: Response) -> Response:
