@@ -26,6 +26,7 @@ SUITES: Final = (
     "tests/corpora",
     "tests/browser/test_client.py",
     "tests/integration/test_workflow_counts.py",
+    "tests/e2e/test_any_requests.py",
     "tests/e2e/test_killed_canvases.py",
     "tests/e2e/test_metrics.py",
 )

@@ -5,12 +5,13 @@ the history that the log holds now is for `tidings.replay` to find out.
 """
 
 import re
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from tidings.errors import InvalidValue
 
 # 2^53 - 1 has 16 digits: eras are microseconds kept as exact doubles inside Redis' Lua.
-_WIRE = re.compile(r"evt_([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,14})", re.ASCII)
+EVENT_ID_PATTERN: Final = "evt_([1-9][0-9]{0,15})-(0|[1-9][0-9]{0,14})"
+_WIRE = re.compile(EVENT_ID_PATTERN, re.ASCII)
 
 
 class Cursor(NamedTuple):

@@ -21,7 +21,8 @@ from tidings.topics import check_identifier
 if TYPE_CHECKING:
     from tidings.operation import Operation
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}", re.ASCII)
+NAME_PATTERN: Final = "[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}"
+_NAME: Final = re.compile(NAME_PATTERN, re.ASCII)
 
 
 class ResultReference(TypedDict):

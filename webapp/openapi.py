@@ -15,9 +15,11 @@ from msgspec import Struct, json
 from werkzeug.routing import Rule
 
 from tasks.catalog import KINDS, OPERATIONS
+from tidings.cursor import EVENT_ID_PATTERN
 from tidings.events import TYPES
 from tidings.log import OPEN
 from tidings.replay import History
+from tidings.results import NAME_PATTERN
 from tidings.topics import EVERYTHING, FAMILIES, IDENTIFIER_PATTERN
 from webapp import origins, schemas, tus
 from webapp.answer import CONTENT_TYPE as EVENT_STREAM
@@ -35,7 +37,8 @@ COMPONENTS: Final = "#/components/schemas/{name}"
 PARAMETER: Final = re.compile(r"<(?:\w+:)?(\w+)>")
 
 IDENTIFIER: Final = {"type": "string", "pattern": IDENTIFIER_PATTERN}
-EVENT_ID: Final = {"type": "string", "pattern": r"^evt_[0-9]+-[0-9]+$"}
+RESULT_NAME: Final = {"type": "string", "pattern": rf"^{NAME_PATTERN}$"}
+EVENT_ID: Final = {"type": "string", "pattern": rf"^{EVENT_ID_PATTERN}$"}
 COUNT: Final = {"type": "integer", "minimum": 0}
 TOPIC: Final = {"type": "string", "pattern": rf"^({'|'.join(FAMILIES)}):([A-Za-z0-9._~-]{{1,128}}|\*)$"}
 
@@ -51,10 +54,10 @@ QUERY: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         {"anyOf": [TOPIC, {"const": EVERYTHING}]},
     ),
     "types": ("Only these types of events.", _words({"enum": list(TYPES)})),
-    "kinds": ("Only operations of these kinds.", _words({"type": "string", "minLength": 1})),
+    "kinds": ("Only operations of these kinds.", _words(IDENTIFIER)),
     "status": (
         f"Only operations that stand so; `{OPEN}` for all that are not over.",
-        _words({"type": "string", "minLength": 1}),
+        _words({"type": "string", "pattern": "^[^,]+$"}),
     ),
     "q": (
         "Only operations with this in their id, name, or latest message; capitals do not count.",
@@ -127,15 +130,19 @@ REFUSALS: Final = {
     410: "It is over or has expired.",
     412: "Another version of the protocol.",
     413: "Too large.",
+    414: "The URL is too long.",
     415: "Another media type than is taken.",
     423: "Another request is writing it.",
     429: "Its address asks more often than it may.",
+    431: "The headers are too long.",
     460: "The chunk is not what its checksum says.",
     503: "Redis or the broker cannot be reached; nothing was done.",
     507: "The disk is full.",
 }
 GUARDED: Final = (403, 429)
 """What anything under `/api/` may be answered: `webapp.origins`, `webapp.pacing`. Streams have no 429."""
+UNREAD: Final = (400, 414, 431)
+"""What is answered before anybody looks at what is asked: `webapp.malformed`."""
 DOCUMENT: Final = Request({200: Answer("A file for browsers.", media_type=ANY)})
 OVER: Final = Answer("The operation is over, and the cursor is at or past its end.", media_type="")
 STREAM: Final = Request(
@@ -312,9 +319,9 @@ def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
         "operationId": f"{rule.endpoint}.{method.lower()}" + (".one" if rule.arguments else ""),
         "summary": summary,
         "tags": [rule.endpoint.partition(".")[0]],
-        "parameters": [*_path_parameters(rule), *_parameters(known)],
+        "parameters": [*_path_parameters(rule, method), *_parameters(known)],
         "responses": {str(status): _response(answer) for status, answer in known.answers.items()}
-        | {str(status): _refusal(status) for status in {*known.refusals, *guarded}},
+        | {str(status): _refusal(status) for status in {*known.refusals, *guarded, *UNREAD}},
     }
     if more.strip():
         said["description"] = re.sub(r"\s+", " ", more.strip())
@@ -325,10 +332,11 @@ def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     return said
 
 
-def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
+def _path_parameters(rule: Rule, method: str) -> Iterator[dict[str, Any]]:
     for name in PARAMETER.findall(rule.rule):
-        is_identifier = rule.rule.startswith("/api/")
-        schema = IDENTIFIER if is_identifier else {"type": "string"}
+        is_identifier = rule.rule.startswith("/api/") and method != "OPTIONS"  # answers alike wherever asked
+        known = RESULT_NAME if name == "name" else IDENTIFIER
+        schema = known if is_identifier else {"type": "string"}
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -336,7 +344,9 @@ def _parameters(known: Request) -> Iterator[dict[str, Any]]:
     for name in known.query:
         told, schema = QUERY[name]
         yield {"name": name, "in": "query", "description": told, "schema": schema} | (
-            {"style": "form", "explode": False} if schema.get("type") == "array" else {}
+            {"style": "form", "explode": False}
+            if schema.get("type") == "array"
+            else {"allowEmptyValue": True}
         )
     for marked in known.headers:
         name = marked.removesuffix("!")
