@@ -2,12 +2,13 @@
 
 Takes a URL of a service that a test started, gives messages (``tests.sse``) and the bytes they came in, and
 says how the body ended. Written by hand on the standard library, because a client that hides the chunks could
-not show that a stream ended as HTTP asks. It never reconnects, follows no redirect, and speaks ``http`` only.
+not show that a stream ended as HTTP asks. It never reconnects and follows no redirect.
 """
 
 import http.client
 import json
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -169,11 +170,13 @@ def open_stream(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = 10.0,
     receive_buffer_bytes: int | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> HttpStream:
     """Send the request and return the stream once the head of its response is there, whatever its status.
 
     With a ``Last-Event-ID`` among *headers*, messages have that id until the stream names another.
-    *receive_buffer_bytes* bounds what the kernel takes for a test that reads late or never.
+    *receive_buffer_bytes* bounds what the kernel takes for a test that reads late or never; *tls* is what an
+    ``https`` URL is believed by.
 
     Blocking: waits up to *timeout_s*, connecting included.
     Raises TimeoutError, or ConnectionError when there is no service or it closes before it has answered.
@@ -182,6 +185,8 @@ def open_stream(
     target = urlsplit(url)
     connection = _connect(target, deadline, receive_buffer_bytes)
     try:
+        if tls is not None:
+            connection = tls.wrap_socket(connection, server_hostname=target.hostname)
         connection.sendall(_request(target, headers or {}))
         head, body_start = _read_head(connection, deadline)
         cursor = (headers or {}).get("Last-Event-ID", "")

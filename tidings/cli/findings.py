@@ -22,21 +22,23 @@ class Finding(Struct, frozen=True, omit_defaults=True):
 
 BUFFERED: Final = (
     "let whatever stands between pass on what it has at once: nginx: no `proxy_ignore_headers "
-    "X-Accel-Buffering`, or `proxy_buffering off;`; Apache: `ProxyPass … flushpackets=on`; a CDN or gateway: "
-    "no response buffering for /api/events/"
+    "X-Accel-Buffering`, or `proxy_buffering off;`; HAProxy: no `http-response wait-for-body`; Caddy: no "
+    "`response_buffers`; Apache: `ProxyPass … flushpackets=on`; a CDN or gateway: no response buffering for "
+    "/api/events/"
 )
 COMPRESSED: Final = (
-    "do not compress text/event-stream: nginx: take it out of `gzip_types`; HAProxy: out of "
-    "`compression type`; Apache: `SetEnvIf Request_URI ^/api/events/ no-gzip`"
+    "do not compress text/event-stream: nginx: take it out of `gzip_types`; HAProxy: out of `compression "
+    "type`; Caddy: out of what `encode` matches; Apache: `SetEnvIf Request_URI ^/api/events/ no-gzip`"
 )
 CACHED: Final = (
     "let nothing keep or rewrite what is under /api/: nginx: no `proxy_cache`, no `proxy_hide_header "
-    "Cache-Control`, no `expires`; a CDN: bypass its cache there"
+    "Cache-Control`, no `expires`; HAProxy: no `http-response del-header Cache-Control` and no `set-header` "
+    "of it; Caddy: no `header` or `header_down` of it; a CDN: bypass its cache there"
 )
 IDLE: Final = (
     "set the idle time-out of whatever stands between above the heartbeat: nginx `proxy_read_timeout`, "
-    "HAProxy `timeout server` and `timeout client`, Apache `ProxyTimeout`, a load balancer's own; or set the "
-    "service's TIDINGS_HEARTBEAT_S below it"
+    "HAProxy `timeout server` and `timeout client`, Caddy `read_timeout`, and `timeouts` of its `servers`, "
+    "Apache `ProxyTimeout`, a load balancer's own; or set the service's TIDINGS_HEARTBEAT_S below it"
 )
 HTTP_1_0: Final = (
     "answer in HTTP/1.1 with `Transfer-Encoding: chunked`, or HTTP/2: nginx: no `chunked_transfer_encoding "
@@ -44,7 +46,8 @@ HTTP_1_0: Final = (
 )
 HEADER_DROPPED: Final = (
     "let the request header Last-Event-ID through: without it a browser that comes back gets the state and "
-    "not what it missed; a CDN or a firewall with a list of headers has to name it"
+    "not what it missed; nginx: no `proxy_set_header Last-Event-ID`; HAProxy: no `http-request del-header` "
+    "of it; Caddy: no `header_up -Last-Event-ID`; a CDN or a firewall with a list of headers has to name it"
 )
 
 
