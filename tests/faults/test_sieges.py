@@ -37,7 +37,7 @@ def test_a_siege_keeps_nobody_out(
     own_redis: RedisServer, tmp_path: Path, figure: Figure, bodies: str
 ) -> None:
     """Connected, answered, and a stream's opening there: each within half a second, 99 times of a hundred."""
-    with closed(own_redis, tmp_path, web=2) as stack, besieged(stack, LONG, known=bodies == "known"):
+    with closed(own_redis, tmp_path, web=2) as stack, besieged(stack, LONG, figure, known=bodies == "known"):
         took = good_client(stack, MEASURED_S)
     for what, seconds in took.items():
         seconds.sort()
@@ -60,7 +60,7 @@ def token() -> str:
 
 
 @contextmanager
-def besieged(stack: Stack, sorts: Mapping[str, int], *, known: bool = False) -> Iterator[None]:
+def besieged(stack: Stack, sorts: Mapping[str, int], figure: Figure, *, known: bool) -> Iterator[None]:
     """Besiege *stack*, from when most are there; *known*: with a token, so that bodies are waited for."""
     options = [f"--{sort}={number}" for sort, number in sorts.items()]
     command = [sys.executable, "-m", "tests.besiegers", str(stack.port), *options]
@@ -79,8 +79,9 @@ def besieged(stack: Stack, sorts: Mapping[str, int], *, known: bool = False) -> 
             yield
         finally:
             siege.stdin.close()
-            siege.stdout.read()
-            siege.wait(READ_S)
+            last = siege.stdout.read().splitlines()[-1]
+            assert siege.wait(READ_S) == 0, "the siege was given up"
+            figure("the siege at its end", last)
 
 
 def good_client(stack: Stack, seconds: float) -> dict[str, list[float]]:
