@@ -3,6 +3,7 @@
 Takes items as they are asked for, gives outcomes as they come, in no order. Knows nothing of reporting.
 """
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -11,6 +12,10 @@ from typing import Any, Final
 
 from tasks.items import Item, ItemFailed, Outcome
 from tidings.adapters.futures import carry
+from tidings.failure import said_by
+from tidings.process import shown_exceptions
+
+logger = logging.getLogger(__name__)
 
 LOOK_S: Final = 0.1
 """How often it is looked whether to stop: not felt by a person. Guessed."""
@@ -60,8 +65,17 @@ def _tried(item: Item, work: Callable[[Any], list[Any]], retries: int, stop: thr
             return Outcome(item.number, item.name, tries, work(item.value))
         except ItemFailed as error:
             failed = error
-        except Exception as error:  # noqa: BLE001 - whatever its work does not know of: the batch goes on
-            failed = ItemFailed("item_failed", f"{type(error).__name__}: {error}", may_pass=True)
+        except Exception as error:
+            failed = _unforeseen(error)
+            if tries > retries:
+                logger.warning("an item of a batch failed with what its work does not know of", exc_info=True)
         if tries > retries or not failed.may_pass or stop.wait(PAUSE_S * 2 ** (tries - 1)):
             break
     return Outcome(item.number, item.name, tries, [], failed.code, str(failed))
+
+
+def _unforeseen(error: Exception) -> ItemFailed:
+    """Say the error by its class, and in its own words where the settings say so."""
+    name = type(error).__name__
+    said = said_by(error, shown_exceptions(), "")
+    return ItemFailed("item_failed", f"{name}: {said}" if said else name, may_pass=True)

@@ -25,10 +25,11 @@ from tidings import canvas
 from tidings.descriptor import Descriptor
 from tidings.errors import InvalidValue
 from tidings.events import FAILED, RUNNING, Status
+from tidings.failure import said_by
 from tidings.once import is_first
 from tidings.operation import Operation
 from tidings.placement import Placement, grafted, planted
-from tidings.process import this_process
+from tidings.process import shown_exceptions, this_process
 from tidings.record import NEW, Record
 from tidings.values import is_text
 from tidings.workflow import Branch, Leaf, Part
@@ -187,7 +188,10 @@ def _send_group(
         yield from send()
     except Exception as error:
         if flow is not None:
-            flow.error(FAILED, f"Not all of it could be sent: {error}")
+            flow.error(
+                FAILED,
+                f"Not all of it could be sent: {said_by(error, shown_exceptions(), type(error).__name__)}",
+            )
         raise
     finally:
         _headers.reset(token)

@@ -137,13 +137,20 @@ def _end_ignored(operation: Operation, state: str | None, meta: object) -> None:
     """End a task that raised Ignore: as the end that it had stored itself, if it had."""
     match state:
         case states.FAILURE | states.REVOKED:
-            said = meta.get("exc_message") if isinstance(meta, Mapping) else meta
             code = FAILED if state == states.FAILURE else CANCELLED
-            operation.error(code, str(said or "The task ended itself."))
+            operation.error(code, _stored_words(meta) or "The task ended itself.")
         case states.SUCCESS:
             operation.complete(meta, cuts=True)
         case _:
             operation.complete({"ignored": True}, cuts=True)
+
+
+def _stored_words(meta: object) -> str:
+    """Give the words that a task stored with its end, if they may be told: often it is a traceback."""
+    if shown_exceptions() == "name":
+        return ""
+    said = meta.get("exc_message") if isinstance(meta, Mapping) else meta
+    return str(said or "")
 
 
 def _end_unknown(operation: Operation, error: BaseException | None) -> None:

@@ -313,7 +313,7 @@ def test_failures_that_may_pass_are_tried_again(log: Log) -> None:
     assert source.begun == {1: 3, 2: 1, 3: 3, 4: 1}
     assert batch.column("tries") == ["3", "1", "3", "1"]
     assert batch.column("code") == ["", "broken", "item_failed", ""]
-    assert batch.column("reason")[2] == "ZeroDivisionError: a bug"
+    assert batch.column("reason")[2] == "ZeroDivisionError"
     assert batch.result["sum"] == 1 + 16
 
 

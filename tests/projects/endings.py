@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,6 +28,7 @@ app.conf.update(
 tidings.celery.install(app, ignore=["proj.is_nobodys_business"])
 
 
+CANARY = "amqp://user:canary-of-an-argument@host"
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
 
 
@@ -159,7 +161,11 @@ def ignores():
 
 @app.task(bind=True)
 def marks_itself(self, state):
-    self.update_state(state=state, meta={"exc_type": "ValueError", "exc_message": "by hand"})
+    try:
+        raise ValueError(CANARY)
+    except ValueError:
+        said = traceback.format_exc().split("\n")
+    self.update_state(state=state, meta={"exc_type": "ValueError", "exc_message": said})
     raise Ignore
 
 
