@@ -123,10 +123,11 @@ def test_flask_sse_40_and_django_eventstream_185_and_fastapi_15187(author: Autho
     only_said(author, *texts, "a\u2028data: forged", "a\u0085\u2029data: forged", "a\x0b\x0cdata: forged")
 
 
-@pytest.mark.parametrize("data", [b'{"a":\n1}', b'{"a":"\r"}', b"{}\n\nevent: forged\ndata: {}"])
-def test_what_others_wrote_into_the_log_is_no_second_event(data: bytes) -> None:
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
+def test_what_others_wrote_into_the_log_is_no_second_event(end: str) -> None:
     """An entry on more than one line is not of our making, and goes to nobody."""
-    with pytest.raises(InvalidValue):
+    data = f'{{"operationId":"a",{end}"operationType":"b"}}'.encode()
+    with pytest.raises(InvalidValue, match="on one line"):
         Entry.from_stream(PLACE.stream_id.encode(), {b"t": b"progress", b"d": data, b"k": b"operations:a"})
 
 
