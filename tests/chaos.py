@@ -27,8 +27,10 @@ SUITES: Final = (
     "tests/browser/test_client.py",
     "tests/integration/test_workflow_counts.py",
     "tests/e2e/test_any_requests.py",
+    "tests/e2e/test_deploy.py",
     "tests/e2e/test_killed_canvases.py",
     "tests/e2e/test_metrics.py",
+    "tests/e2e/test_proxies.py",
 )
 """What takes ``--chaos`` and ``--seed``."""
 MIXED_MIN: Final = 30.0

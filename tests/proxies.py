@@ -39,7 +39,7 @@ _FILES: Final[Mapping[Kind, str]] = {"nginx": "nginx.conf", "haproxy": "haproxy.
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate for localhost, and the throwaway authority that vouches for it, as files of a folder."""
+    """A certificate, and the throwaway authority that vouches for it, as files of a folder."""
 
     folder: Path
 
@@ -49,18 +49,18 @@ class Certificate:
         return ssl.create_default_context(cafile=str(self.folder / "ca.pem"))
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Make an authority, and have it sign for localhost: fullchain.pem, key.pem, fullchain-and-key.pem."""
+def make_certificate(folder: Path, name: str = "localhost") -> Certificate:
+    """Make an authority, and have it sign for *name*: fullchain.pem, key.pem, fullchain-and-key.pem."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: no certificate to try TLS with")
     new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes", "-batch"]
     signed = ["openssl", "x509", "-req", "-in", "asked.pem", "-days", "2", "-CAcreateserial"]
     steps = [
         [*new, "-x509", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem"],
-        [*new, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "asked.pem"],
+        [*new, "-subj", f"/CN={name}", "-keyout", "key.pem", "-out", "asked.pem"],
         [*signed, "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-extfile", "names", "-out", "fullchain.pem"],
     ]
-    (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    (folder / "names").write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1\n")
     for step in steps:
         subprocess.run(step, cwd=folder, check=True, capture_output=True)
     both = (folder / "fullchain.pem").read_text() + (folder / "key.pem").read_text()
