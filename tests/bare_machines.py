@@ -13,8 +13,9 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -31,7 +32,9 @@ _WITH: Final = "systemd,systemd-sysv,dbus,iproute2,ca-certificates"
 WHEELS, REPOSITORY = "/mnt/wheels", "/mnt/repository"
 """Where a machine finds what pip installs, and what git clones."""
 BOOT_S: Final = 60.0
+_ENTER: Final = 'for group in $0; do echo $$ > "$group/cgroup.procs"; done'
 FETCH_S: Final = 900.0
+_EVERYWHERE: Final = ("-m", "-u", "-i", "-n", "-p", "-r", "-w")
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PLAIN: Final = {"PATH": _PATH, "HOME": "/root", "DEBIAN_FRONTEND": "noninteractive", "LANG": "C.UTF-8"}
 _OFFLINE: Final = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": WHEELS, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -142,21 +145,24 @@ class BareMachine:
 
         Raises: AssertionError with what they printed.
         """
-        shell = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-r", "-w"]
-        shell += ["/bin/bash", "-e", "-o", "pipefail"]
-        env = _PLAIN | _OFFLINE | {"ME": self.address}
-        done = subprocess.run(
-            shell,
-            input=lines.encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            env=env,
-            timeout=timeout_s,
-            check=False,
-        )
+        done = self._type(lines, timeout_s)
         said = done.stdout.decode(errors="replace")
         assert done.returncode == 0, f"{self.address}, {lines}:\n{said}\n{self._journal()}"
         return said
+
+    def _type(self, lines: str, timeout_s: float) -> "subprocess.CompletedProcess[bytes]":
+        return subprocess.run(
+            ["nsenter", "-t", str(self._leader), *_EVERYWHERE, "/bin/bash", "-e", "-o", "pipefail"],
+            input=lines.encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=_PLAIN | _OFFLINE | {"ME": self.address},
+            timeout=timeout_s,
+            check=False,
+        )
+
+    def _journal(self) -> str:
+        return self._type("journalctl --no-pager -n 60", BOOT_S).stdout.decode(errors="replace")
 
     def _boot(self, ends: ExitStack) -> None:
         for name in ("changed", "work", "root"):
@@ -169,8 +175,9 @@ class BareMachine:
         told.bind(str(where))
         told.settimeout(BOOT_S)
         log = ends.enter_context((self.folder / "console").open("wb"))
+        groups = ends.enter_context(_control_groups())
         process = subprocess.Popen(
-            leashed(self._command()),
+            leashed(["sh", "-c", f'{_ENTER}; exec systemd-nspawn "$@"', " ".join(groups), *self._options()]),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -181,34 +188,41 @@ class BareMachine:
         ends.callback(os.kill, self._leader, signal.SIGKILL)  # the kernel ends all of its pid namespace then
         wait_until(lambda: "running" in self.run("systemctl is-system-running || true"), timeout_s=BOOT_S)
 
-    def _command(self) -> list[str]:
+    def _options(self) -> list[str]:
         binds = {WHEELS: self.files.wheels, REPOSITORY: ROOT}
         return [
-            *(
-                "systemd-nspawn",
-                "--boot",
-                "--register=no",
-                "--keep-unit",
-                "--console=pipe",
-                "--notify-ready=yes",
-            ),
+            *("--boot", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes"),
             *("--directory", str(self.root), f"--hostname=host-{self.address.replace('.', '-')}"),
             f"--network-namespace-path=/run/netns/{self.network}",
             *(f"--bind-ro={here}:{there}" for there, here in binds.items()),
             *(f"--bind={here}:{there}" for there, here in self.binds.items()),
         ]
 
-    def _journal(self) -> str:
-        files = sorted(self.root.glob("var/log/journal/*/*.journal")) + sorted(
-            self.root.glob("run/log/journal/*/*.journal")
-        )
-        words = ["journalctl", "--no-pager", "-n", "60", *(f"--file={file}" for file in files)]
-        return subprocess.run(words, check=False, capture_output=True).stdout.decode(errors="replace")
-
 
 def packages_of(lines: str) -> list[str]:
     """Name what ``apt-get install`` installs anywhere in *lines*."""
     return [name for line in re.findall(r"apt-get install -y (.*)", lines) for name in line.split()]
+
+
+@contextmanager
+def _control_groups() -> Iterator[list[str]]:
+    """Make groups for one machine: two whose systemds share theirs remove each other's services."""
+    roots = [Path("/sys/fs/cgroup", name) for name in ("systemd", "unified", "")]
+    groups = [root / _fresh_name() for root in roots if (root / "cgroup.procs").exists()]
+    for group in groups:
+        group.mkdir()
+    try:
+        yield [str(group) for group in groups]
+    finally:
+        for group in groups:
+            wait_until(partial(_is_removed, group), timeout_s=BOOT_S)
+
+
+def _is_removed(group: Path) -> bool:
+    with suppress(OSError):  # what is in it is still ending
+        for folder, _, _ in os.walk(group, topdown=False):
+            Path(folder).rmdir()
+    return not group.exists()
 
 
 def _booted(told: socket.socket) -> int:
