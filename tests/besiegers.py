@@ -24,9 +24,9 @@ SOURCES: Final = tuple(f"127.0.{n}.2" for n in range(1, 9))
 """Addresses of ours, so that ports do not run out."""
 DRIP_S: Final = 0.5
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # ip(7)
-_HEAD: Final = b"GET /api/operations HTTP/1.1\r\nHost: here\r\nX-Long: "
+_HEAD: Final = b"GET /api/operations HTTP/1.1\r\nHost: localhost\r\nX-Long: "
 _BODY: Final = (
-    b"POST /api/operations HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n%b"
+    b"POST /api/operations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
     b"Content-Length: 60000\r\n\r\n"
 )
 

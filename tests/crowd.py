@@ -92,7 +92,8 @@ class Browser:
     def request(self) -> bytes:
         """What it sends: with the id that it has, if it has one."""
         cursor = f"Last-Event-ID: {self.last_event_id}\r\n" if self.last_event_id else ""
-        return f"GET {self.path} HTTP/1.1\r\nHost: here\r\nAccept: text/event-stream\r\n{cursor}\r\n".encode()
+        head = f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream"
+        return f"{head}\r\n{cursor}\r\n".encode()
 
     def begin(self, connection: socket.socket) -> None:
         """Take a new connection."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from flask import Flask, Response
 
-from webapp import auth, errors, origins, pacing
+from webapp import auth, errors, origins, own_names, pacing
 from webapp.service import EXTENSION, Service
 from webapp.settings import ServiceSettings
 from webapp.views import (
@@ -38,6 +38,7 @@ def create_app(settings: ServiceSettings) -> Flask:
     # One more than is taken: werkzeug cuts a chunked body there and does not say so.
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes + 1
     app.extensions[EXTENSION] = Service(settings)
+    own_names.install(app, settings.own_names)
     origins.install(app, settings.origins)
     pacing.install(app)
     auth.install(app)

@@ -21,7 +21,7 @@ from tidings.log import OPEN
 from tidings.replay import History
 from tidings.results import NAME_PATTERN
 from tidings.topics import EVERYTHING, FAMILIES, IDENTIFIER_PATTERN
-from webapp import origins, schemas, tus
+from webapp import origins, own_names, schemas, tus
 from webapp.answer import CONTENT_TYPE as EVENT_STREAM
 from webapp.exposition import CONTENT_TYPE as METRICS_TYPE
 from webapp.listing import MAX_TEXT_CHARS
@@ -123,7 +123,7 @@ class Request:
 REFUSALS: Final = {
     400: "Something is wrong with the request: `field` says what, `allowed` what there is.",
     401: "No good token, or none.",
-    403: "The token does not allow it, or the page of an origin that is not allowed sends it.",
+    403: "The token does not allow it, a page of an origin that is not allowed asks, or Host is not ours.",
     404: "There is nothing by that name.",
     408: "The body did not come in time.",
     409: "It does not go with how things stand.",
@@ -140,7 +140,8 @@ REFUSALS: Final = {
     507: "The disk is full.",
 }
 GUARDED: Final = (403, 429)
-"""What anything under `/api/` may be answered: `webapp.origins`, `webapp.pacing`. Streams have no 429."""
+"""What anything under `/api/` may be answered: `webapp.own_names`, `webapp.origins`, `webapp.pacing`.
+Streams have no 429; files and pages have the first alone."""
 UNREAD: Final = (400, 414, 431)
 """What is answered before anybody looks at what is asked: `webapp.malformed`."""
 DOCUMENT: Final = Request({200: Answer("A file for browsers.", media_type=ANY)})
@@ -308,13 +309,19 @@ def _methods(rule: Rule) -> set[str]:
     return set(rule.methods or ()) - added
 
 
+def _guards(rule: Rule) -> set[int]:
+    if rule.endpoint.startswith("events."):
+        return {*GUARDED} - {429}
+    if rule.rule.startswith(origins.PREFIX):
+        return {*GUARDED}
+    return set() if rule.rule in own_names.PROBES else {403}
+
+
 def _operation(app: Flask, rule: Rule, method: str) -> dict[str, Any]:
     known = REQUESTS.get(rule.endpoint, DOCUMENT)
     told = (app.view_functions[rule.endpoint].__doc__ or "Give a file of the pages.").strip()
     summary, _, more = told.partition("\n")
-    guarded = set(GUARDED) if rule.rule.startswith(origins.PREFIX) else set()
-    if rule.endpoint.startswith("events."):
-        guarded.discard(429)
+    guarded = _guards(rule)
     said: dict[str, Any] = {
         "operationId": f"{rule.endpoint}.{method.lower()}" + (".one" if rule.arguments else ""),
         "summary": summary,

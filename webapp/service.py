@@ -56,6 +56,7 @@ class Service:
         self.leases = Leases(Log(settings.log, connections=1), settings.log.lease_s)
         self.keys = settings.keys
         self.origins = settings.origins
+        self.own_names = settings.own_names
         self.proxies = settings.proxies
         self.limits = self.hub.limits = Limits(
             settings.streams_per_address, settings.streams_per_subject, settings.requests_per_s

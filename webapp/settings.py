@@ -16,6 +16,7 @@ from tidings.log import KEPT_S
 from tidings.settings import AtLeastOne, Positive, Seconds, Settings, env, read_settings
 from tidings.tokens import SECRET_RULE, Keys
 from webapp.origins import Origins
+from webapp.own_names import OwnNames
 from webapp.peers import Proxies
 
 Port = Annotated[int, Meta(ge=0, le=65_535)]
@@ -95,6 +96,11 @@ class ServiceSettings:
     def origins(self) -> Origins:
         """The origins whose pages may use the service beside its own. Raises: InvalidValue."""
         return Origins.parse(self.allowed_origins)
+
+    @property
+    def own_names(self) -> OwnNames:
+        """The names that the service answers to. Raises: InvalidValue."""
+        return OwnNames(self.auth == "required", self.origins)
 
     @property
     def proxies(self) -> Proxies:

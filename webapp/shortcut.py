@@ -66,7 +66,7 @@ class Shortcut:
         try:
             asked = self._read(head)
             # A ticket is taken once, so by one way.
-            if asked is None or asked.shows or here.origins.refuses(caller) or not here.limits.admit(address):
+            if asked is None or asked.shows or self._refuses(caller) or not here.limits.admit(address):
                 return None
             access = auth.admit(here, _carried(head, caller))
             headers = self._headers + here.origins.headers(caller)
@@ -78,6 +78,9 @@ class Shortcut:
             return None
         here.limits.count(address)
         return body, connection
+
+    def _refuses(self, caller: Caller) -> bool:
+        return self._here.own_names.refuses(caller) or self._here.origins.refuses(caller)
 
     def _read(self, head: Head) -> Asked | None:
         """Read what stream is asked for; None if it is something else. Raises: InvalidValue."""

@@ -147,6 +147,7 @@ def test_any_request_is_answered(
     method, path, name, query = asked
     target = path + (name.replace(b"?", b"") if path.endswith(b"/") and path != b"/" else b"")
     content = b"" if method == b"GET" else body
-    lines = [method + b" " + target + b"?" + query + b" HTTP/1.1", b"Host: a", b"Connection: close", *fields]
+    first = method + b" " + target + b"?" + query + b" HTTP/1.1"
+    lines = [first, b"Host: localhost", b"Connection: close", *fields]
     lines += [b"Content-Length: %d" % len(content)] if content else []
     check(stack.port, b"\r\n".join([*lines, b"", content]))

@@ -28,7 +28,7 @@ SCRAPE: Final = "the-token-of-the-metrics"
 PASSWORD: Final = "the-password-of-redis"  # noqa: S105 - made for this test's own server
 PLACES: Final = 20
 """Of gunicorn's pool: few, so that whoever holds one without need is missed."""
-POSTING: Final = "POST /api/operations HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+POSTING: Final = "POST /api/operations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -205,10 +205,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(
 MALFORMED: Final = {
     "a line": (b"GET\r\n\r\n", 400),
     "a version": (b"GET / HTTP/9.9\r\n\r\n", 400),
-    "a field": (b"GET / HTTP/1.1\r\nHost: here\r\nbad field: x\r\n\r\n", 400),
+    "a field": (b"GET / HTTP/1.1\r\nHost: localhost\r\nbad field: x\r\n\r\n", 400),
     "a long line": (b"GET /%b HTTP/1.1\r\n\r\n" % (b"x" * 9_000), 414),
     "a long field": (b"GET / HTTP/1.1\r\nX: %b\r\n\r\n" % (b"x" * 9_000), 431),
-    "a coding": (b"POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: odd\r\n\r\n", 501),
+    "a coding": (b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: odd\r\n\r\n", 501),
 }
 
 
@@ -254,7 +254,7 @@ def test_no_secret_is_ever_logged(limited: Stack) -> None:
         ask(limited, "GET", path, shown)
     ask(limited, "POST", "/api/session", header)
     for fields in (f"Authorization : Bearer {odd}", f"Authorization: Bearer {odd}\x01", f"{odd}"):
-        said_to(limited, f"GET /?ticket={odd} HTTP/1.1\r\nHost: here\r\n{fields}\r\n\r\n".encode())
+        said_to(limited, f"GET /?ticket={odd} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n\r\n".encode())
     said_to(limited, f"GET /?ticket={odd} HTTP/x\r\n\r\n".encode())
     wait_until(lambda: "InvalidHTTPVersion" in limited.output("web"), timeout_s=READ_S)
     said = limited.output("web")

@@ -312,7 +312,7 @@ def test_head_request_opens_no_stream(redis_server: RedisServer, tmp_path: Path)
     with served(redis_server, tmp_path, TIDINGS_MAX_STREAMS="3") as stack, ExitStack() as opened:
         for _ in range(5):
             with raw_connection(
-                stack, f"HEAD {GLOBAL} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n".encode()
+                stack, f"HEAD {GLOBAL} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
             ) as connection:
                 received = receive_until(connection, b"")
             head, _, body = received.partition(b"\r\n\r\n")
@@ -327,7 +327,7 @@ def test_head_request_opens_no_stream(redis_server: RedisServer, tmp_path: Path)
         (b"Content-Length: 5", b"hello"),
         (b"Content-Length: 5\r\nExpect: 100-continue", b"hello"),
         (b"Content-Length: 5", b"hel"),
-        (b"Accept: */*", b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n"),
+        (b"Accept: */*", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"),
         (b"Accept: */*", b"\r\n"),
     ],
     ids=["body", "expected body", "late body", "pipelined request", "stray line end"],
@@ -336,7 +336,7 @@ def test_bytes_behind_the_request_do_no_harm(parked: Stack, head: bytes, behind:
     """A body, whole or late, or a second request behind a stream's request leave the stream as it is."""
     operation = parked.operation()
     path = f"/api/events/operations/{operation.id}?history=none".encode()
-    request = b"GET " + path + b" HTTP/1.1\r\nHost: here\r\n" + head + b"\r\n\r\n" + behind
+    request = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + head + b"\r\n\r\n" + behind
     with raw_connection(parked, request) as connection:
         received = receive_until(connection, b"event: heartbeat")
         if behind == b"hel":
@@ -354,7 +354,7 @@ def test_bytes_behind_the_request_do_no_harm(parked: Stack, head: bytes, behind:
 
 def test_client_that_goes_on_talking_is_cut(parked: Stack) -> None:
     """More than a few kilobytes behind the request end the stream."""
-    with raw_connection(parked, f"GET {GLOBAL} HTTP/1.1\r\nHost: here\r\n\r\n".encode()) as connection:
+    with raw_connection(parked, f"GET {GLOBAL} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()) as connection:
         receive_until(connection, b"event: heartbeat")
         connection.sendall(b"x" * 10_000)
         with suppress(ConnectionResetError):

@@ -93,7 +93,7 @@ def good_client(stack: Stack, seconds: float) -> dict[str, list[float]]:
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", stack.port), READ_S) as connection:
             took["connected"].append(time.monotonic() - began)
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert connection.recv(12) == b"HTTP/1.1 200"
         took["answered"].append(time.monotonic() - began)
         began = time.monotonic()

@@ -121,7 +121,7 @@ def _parked_on(path: Path) -> socket.socket:
     """Open a stream over the unix socket *path*, and read its opening."""
     connection = _connected(path)
     connection.settimeout(READ_S)
-    connection.sendall(f"GET {STREAM}?history=none HTTP/1.1\r\nHost: here\r\n\r\n".encode())
+    connection.sendall(f"GET {STREAM}?history=none HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     received = b""
     while b"event: heartbeat" not in received:
         received += connection.recv(4_096)

@@ -158,7 +158,7 @@ def test_who_says_nothing_takes_nobodys_place(make: Callable[..., House]) -> Non
     """More than are served at once may be silent, or in the middle of a word: who asks is served at once."""
     house = make(size=3)
     house.go.set()
-    for saying in (b"", b"GET / HTTP/1.1\r\nHost: here\r\n"):
+    for saying in (b"", b"GET / HTTP/1.1\r\nHost: localhost\r\n"):
         house.come(10, saying)
     run_until(lambda: house.silent == 20)
     house.come(3)

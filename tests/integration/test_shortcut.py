@@ -79,9 +79,9 @@ class Ways:
         self, path: str, cursor: str = "", method: str = "GET", version: str = "1.1", **more: str
     ) -> Told | None:
         """Ask the short way; None if it leaves the request, of which it has then read nothing."""
-        headers = more | ({"Last-Event-ID": cursor} if cursor else {})
-        last = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        request = f"{method} {path} HTTP/{version}\r\nHost: here\r\n{last}\r\n".encode()
+        headers = {"Host": "localhost"} | more | ({"Last-Event-ID": cursor} if cursor else {})
+        said = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        request = f"{method} {path} HTTP/{version}\r\n{said}\r\n".encode()
         ours, theirs = socket.socketpair()
         with ours, theirs:
             theirs.sendall(request)
@@ -89,8 +89,8 @@ class Ways:
                 assert ours.recv(len(request) + 1) == request
                 return None
             ours.close()
-            said = _read(theirs)
-        head, _, body = said.partition(b"\r\n\r\n")
+            answer = _read(theirs)
+        head, _, body = answer.partition(b"\r\n\r\n")
         status, *lines = head.decode().split("\r\n")
         assert status.startswith(f"HTTP/{version} ")
         headers = dict(line.split(": ", 1) for line in lines)
@@ -241,7 +241,8 @@ def test_flask_does_nothing_to_a_stream_that_the_shortcut_leaves_out(made: Calla
     """What is hung on every request of Flask must be hung on the shortcut too; then change this."""
     app = made().app
     before, after = app.before_request_funcs, app.after_request_funcs
-    assert [len(before.get(scope, ())) for scope in (None, "events")] == [3, 0]  # origins, pacing, auth
+    # own_names, origins, pacing, auth
+    assert [len(before.get(scope, ())) for scope in (None, "events")] == [4, 0]
     assert [len(after.get(scope, ())) for scope in (None, "events")] == [2, 0]  # origins, SECURITY_HEADERS
     assert not app.teardown_request_funcs
     assert not app.url_value_preprocessors
@@ -255,16 +256,24 @@ def test_pages_of_allowed_origins_stream_either_way(made: Callable[..., Ways]) -
     ways = made(allowed_origins=f"{APP},https://other.example")
     for caller, told in (
         ({"Origin": APP, "Sec-Fetch-Site": "cross-site"}, APP),
-        ({"Origin": "http://here"}, None),
+        ({"Origin": "http://localhost"}, None),
         ({"Sec-Fetch-Site": "same-origin"}, None),
         ({}, None),
     ):
         short = ways.short(ALL, **caller)
-        assert short == ways.long(ALL, **caller, Host="here")
+        assert short == ways.long(ALL, **caller, Host="localhost")
         assert short is not None
         assert short.headers["Vary"] == "Origin"
         assert short.headers.get("Access-Control-Allow-Origin") == told
         assert short.headers.get("Access-Control-Allow-Credentials") == (told and "true")
+
+
+def test_another_name_that_leads_here_is_refused_either_way(made: Callable[..., Ways]) -> None:
+    """Where no token is asked for: a page of that name would be of our origin."""
+    ways = made()
+    page = {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}
+    assert ways.short(ALL, **page) is None
+    assert ways.long(ALL, **page).status == 403
 
 
 def test_pages_of_other_origins_are_refused_either_way(made: Callable[..., Ways]) -> None:
