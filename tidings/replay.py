@@ -92,11 +92,13 @@ def from_the_beginning(log: Log, wanted: Filter, feed: Mark) -> Opening:
     Waits for Redis. Raises: LogUnavailable, HistoryChanged.
     """
     sources = wanted.named or (EVERYTHING,)
-    pages = [_page(log, source, None, feed) for source in sources]
+    pages = [_page(log, source, _horizon(log, source, feed), feed) for source in sources]
     reset, states = None, tuple[OperationState, ...]()
-    if not all(_has_its_beginning(log, topic, page) for topic, page in zip(sources, pages, strict=True)):
+    if not all(
+        _has_its_beginning(log, topic, page, feed) for topic, page in zip(sources, pages, strict=True)
+    ):
         everything = _page(log, EVERYTHING, None, feed)
-        if _log_has_the_beginning(everything):
+        if _has_its_beginning(log, EVERYTHING, everything, feed):
             sources, pages = (EVERYTHING,), [everything]
         else:
             reset = Reset.HISTORY_TRIMMED
@@ -126,7 +128,7 @@ def _provable(
             return wanted.named, pages
     page = _page(log, EVERYTHING, cursor, feed)
     _check_lineage(cursor, page)
-    if _log_reaches(page, cursor):
+    if _log_reaches(page, cursor) and not _is_too_long(log, cursor, page, feed):
         return (EVERYTHING,), [page]
     raise _Unprovable(Reset.HISTORY_TRIMMED)
 
@@ -159,16 +161,30 @@ def _log_reaches(page: TopicPage, cursor: Cursor) -> bool:
     return first is not None and (first.cursor <= cursor or first.follows(cursor))
 
 
+def _is_too_long(log: Log, cursor: Cursor, page: TopicPage, feed: Mark) -> bool:
+    """Tell whether more has to be read of the log than one stream may have read (TIDINGS_REPLAY_EVENTS)."""
+    most, ends = log.settings.replay_events, page.closed_eras | {feed.position.era: feed.position.n}
+    behind = sum(n for era, n in ends.items() if cursor.era <= era <= feed.position.era) - cursor.n
+    return 0 < most < behind
+
+
+def _horizon(log: Log, source: str, feed: Mark) -> Cursor | None:
+    """Give where the whole history of *source* begins for one stream; None: where it does."""
+    era, n = feed.position
+    most = log.settings.replay_events
+    return Cursor(era, n - most) if source == EVERYTHING and 0 < most < n else None
+
+
 def _log_has_the_beginning(page: TopicPage) -> bool:
     """Tell whether the log still begins where its history did: an era that continues none."""
     first = page.log_first
     return first is not None and first.cursor.n == 0 and first.previous is None
 
 
-def _has_its_beginning(log: Log, source: str, page: TopicPage) -> bool:
-    """Tell whether what *source* keeps is all there ever was on it."""
+def _has_its_beginning(log: Log, source: str, page: TopicPage, feed: Mark) -> bool:
+    """Tell whether what *source* keeps, and one stream may have read, is all there ever was on it."""
     if source == EVERYTHING:
-        return _log_has_the_beginning(page)
+        return _log_has_the_beginning(page) and _horizon(log, source, feed) is None
     family, _, name = source.partition(":")
     if page.topic_complete_from is None or family == OWNERS:  # somebody has no beginning
         return False

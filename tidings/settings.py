@@ -15,10 +15,13 @@ from msgspec import Meta
 from tidings.address import Address
 from tidings.errors import InvalidValue, SettingsError
 from tidings.failure import Shows
+from tidings.values import MAX_JSON_BYTES
 
 Positive = Annotated[float, Meta(gt=0, le=1_000_000)]
+NoneOrMore = Annotated[int, Meta(ge=0)]
 AtLeastOne = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[int, Meta(ge=1)]
+PayloadBytes = Annotated[int, Meta(ge=256, le=MAX_JSON_BYTES)]
 LeaseSeconds = Annotated[float, Meta(ge=1, le=3_600)]
 SecondsOrNever = Annotated[float, Meta(ge=0, le=1_000_000)]
 RedisUrl = Annotated[str, Meta(pattern=r"^(redis|rediss|unix|sentinel)://.")]
@@ -66,10 +69,12 @@ class Settings:
     namespace: Namespace = env("TIDINGS_NAMESPACE", "tidings")
     log_events: AtLeastOne = env("TIDINGS_LOG_EVENTS", 100_000)
     topic_events: AtLeastOne = env("TIDINGS_TOPIC_EVENTS", 1_000)
+    replay_events: NoneOrMore = env("TIDINGS_REPLAY_EVENTS", 0)
     index_operations: AtLeastOne = env("TIDINGS_INDEX_OPERATIONS", 20_000)
     running_ttl_s: Seconds = env("TIDINGS_RUNNING_TTL_S", 7 * 86_400)
     history_ttl_s: Seconds = env("TIDINGS_HISTORY_TTL_S", 3_600)
     state_ttl_s: Seconds = env("TIDINGS_STATE_TTL_S", 86_400)
+    payload_bytes: PayloadBytes = env("TIDINGS_PAYLOAD_BYTES", MAX_JSON_BYTES)
     reports_per_s: Positive = env("TIDINGS_REPORTS_PER_S", 10.0)
     buffer_events: AtLeastOne = env("TIDINGS_BUFFER_EVENTS", 10_000)
     lease_s: LeaseSeconds = env("TIDINGS_LEASE_S", 10.0)

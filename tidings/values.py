@@ -19,19 +19,24 @@ MAX_MESSAGE_CHARS: Final = 1_000
 """Guessed: four lines of a wide page; nobody reads more beside a moving bar."""
 MAX_STATUS_CHARS: Final = 100
 MAX_JSON_BYTES: Final = 32_768
-"""Half of what may wait for one slow reader (DESIGN.md, 5.6), so that any event can be delivered."""
+"""The most that TIDINGS_PAYLOAD_BYTES can be: half of what may wait for one slow reader (DESIGN.md, 5.6), so
+that any event can be delivered."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_A_CODE = re.compile(r"[^A-Za-z0-9._~-]+")
 
 
 class Tidy:
-    """Cleans the values of one report; what it had to change stands in ``problems``."""
+    """Cleans the values of one report; what it had to change stands in ``problems``.
 
-    __slots__ = ("problems",)
+    *payload_bytes*: the most that details or a result may have, as JSON.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_payload_bytes", "problems")
+
+    def __init__(self, payload_bytes: int = MAX_JSON_BYTES) -> None:
         self.problems: list[InvalidValue] = []
+        self._payload_bytes = payload_bytes
 
     def count(self, field: str, value: object) -> int | float:
         """Return a finite number from 0 to 2^53: what is below, above or no number becomes a bound."""
@@ -84,9 +89,9 @@ class Tidy:
         except Exception as error:  # noqa: BLE001 - what is not JSON; an author's own class may raise anything
             self._note(field, f"JSON ({error})", type(value).__name__)
             return {"omitted": f"a {type(value).__name__} that is not JSON"}
-        if size_bytes > MAX_JSON_BYTES:
-            self._note(field, f"at most {MAX_JSON_BYTES} bytes of JSON", f"{size_bytes} bytes")
-            return {"omitted": f"{size_bytes} bytes of JSON, more than the {MAX_JSON_BYTES} allowed"}
+        if size_bytes > self._payload_bytes:
+            self._note(field, f"at most {self._payload_bytes} bytes of JSON", f"{size_bytes} bytes")
+            return {"omitted": f"{size_bytes} bytes of JSON, more than the {self._payload_bytes} allowed"}
         if lost:
             self._note(field, f"JSON without {lost[0]}", type(value).__name__)
         return plain

@@ -31,7 +31,7 @@ TEXT: Final = section((ROOT / "docs" / "deploy.md").read_text(), HEADING).replac
     "<this repository>", f"file://{REPOSITORY}"
 )
 BATCHES, MORE_BATCHES = 3, 12
-"""That run while hosts are stopped, and while workers wait for their ends: some 20 and 40 s for two workers."""
+"""That run while hosts are stopped, and while workers wait for their ends: 20 and 40 s for two workers."""
 
 
 class Site:

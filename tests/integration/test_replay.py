@@ -4,7 +4,7 @@ A topic is trimmed, expired and evicted by hand here, so that each test says whi
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
@@ -497,6 +497,62 @@ def test_a_long_history_beside_a_short_one_comes_behind_a_reset(story: Story) ->
     opening = from_the_beginning(story.log, Filter.of(["operations:b1", "operations:b2"]), story.mark)
     assert opening.reset is Reset.HISTORY_TRIMMED
     assert cursors_of(opening) == [*long, *short]
+
+
+@pytest.fixture
+def bounded(log: Log) -> Story:
+    """A story whose streams may have three events read of the log."""
+    return Story(Log(replace(log.settings, replay_events=3)))
+
+
+@pytest.mark.parametrize("topics", [[], ["operations:*"], ["workflows:*", "owners:*"]])
+@pytest.mark.parametrize("behind", [3, 4])
+def test_of_the_log_so_much_is_replayed_as_may_be(bounded: Story, behind: int, topics: list[str]) -> None:
+    """Up to the bound it is exact, and beyond it a reset, whether a stream wants few of the events or all."""
+    cursor = bounded.begin(B1)
+    bounded.say(B1, times=behind)
+    wanted = Filter.of(topics)
+    opening = resume(bounded.log, wanted, cursor, bounded.mark)
+    if behind > 3:
+        assert opening.reset is Reset.HISTORY_TRIMMED
+        assert opening.position == bounded.mark.position
+        assert cursors_of(opening) == []
+    else:
+        assert opening.reset is None
+        assert cursors_of(opening) == bounded.expected(wanted, cursor, bounded.mark.position)
+
+
+def test_the_bound_counts_what_earlier_eras_have_as_well(bounded: Story) -> None:
+    """Two before the server was another one and two behind it are four."""
+    first = bounded.begin(B1)
+    second, _ = bounded.say(B1, times=2)
+    bounded.restart()
+    bounded.say(B1, times=2)
+    assert resume(bounded.log, Filter(), first, bounded.mark).reset is Reset.HISTORY_TRIMMED
+    opening = resume(bounded.log, Filter(), second, bounded.mark)
+    assert opening.reset is None
+    assert cursors_of(opening) == bounded.expected(Filter(), second, bounded.mark.position)
+
+
+def test_a_topics_own_events_are_bounded_by_what_it_keeps_alone(bounded: Story) -> None:
+    """However far behind in the log: its own stream has them, and no other's are read for them."""
+    cursor = bounded.begin(B1)
+    bounded.say(B2, times=10)
+    bounded.say(B1, times=5)
+    wanted = Filter.of(["operations:b1"])
+    opening = resume(bounded.log, wanted, cursor, bounded.mark)
+    assert opening.reset is None
+    assert cursors_of(opening) == bounded.expected(wanted, cursor, bounded.mark.position)
+
+
+def test_a_history_longer_than_the_bound_has_its_end_behind_a_reset(bounded: Story) -> None:
+    """And the state, so that nobody takes it for all there was."""
+    bounded.begin(B1)
+    bounded.say(B1, times=5)
+    opening = from_the_beginning(bounded.log, Filter(), bounded.mark)
+    assert opening.reset is Reset.HISTORY_TRIMMED
+    assert [state.descriptor.id for state in opening.states] == ["b1"]
+    assert cursors_of(opening) == bounded.expected(Filter(), None, bounded.mark.position)[-3:]
 
 
 @pytest.mark.parametrize("trimmed", [False, True])

@@ -218,6 +218,15 @@ def test_details_that_cannot_be_had_are_replaced_by_a_note(value: object) -> Non
     assert problems(tidy) == ["details"]
 
 
+def test_the_bound_of_details_is_a_setting() -> None:
+    """What has as many bytes is kept, what has one more is left out and said so."""
+    tidy = Tidy(256)
+    assert tidy.json("details", "x" * 254) == "x" * 254
+    assert tidy.problems == []
+    assert tidy.json("result", "x" * 255) == {"omitted": "257 bytes of JSON, more than the 256 allowed"}
+    assert problems(tidy) == ["result"]
+
+
 def test_details_keep_what_can_be_kept() -> None:
     """NaN, Infinity and lone surrogates are replaced where they stand."""
     tidy = Tidy()

@@ -21,6 +21,7 @@ from tidings.log import Log
 from tidings.operation import Operation
 from tidings.process import configure
 from tidings.settings import Settings
+from tidings.values import Tidy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +114,7 @@ def _publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         return publish.publish(
             log,
             args.id,
-            _said(args),
+            _said(args, Tidy(settings.payload_bytes)),
             kind=args.kind,
             name=args.name,
             strict=settings.strict,
@@ -123,18 +124,18 @@ def _publish(args: argparse.Namespace, environ: Mapping[str, str]) -> int:
         log.close()
 
 
-def _said(args: argparse.Namespace) -> publish.Said:
+def _said(args: argparse.Namespace, tidy: Tidy) -> publish.Said:
     match args.event:
         case "progress":
-            return publish.progress(args.current, args.total, args.message)
+            return publish.progress(tidy, args.current, args.total, args.message)
         case "status":
-            return publish.status(args.status, args.details)
+            return publish.status(tidy, args.status, args.details)
         case "warning":
-            return publish.warning(args.code, args.message, args.details)
+            return publish.warning(tidy, args.code, args.message, args.details)
         case "error":
-            return publish.error(args.code, args.message, args.details, terminal=not args.goes_on)
+            return publish.error(tidy, args.code, args.message, args.details, terminal=not args.goes_on)
         case _:
-            return publish.complete(args.result)
+            return publish.complete(tidy, args.result)
 
 
 def _run(args: argparse.Namespace, settings: Settings, environ: Mapping[str, str]) -> int:

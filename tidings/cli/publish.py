@@ -42,9 +42,8 @@ class Said:
     problems: Sequence[InvalidValue] = ()
 
 
-def progress(current: float, total: float | None, message: str | None) -> Said:
+def progress(tidy: Tidy, current: float, total: float | None, message: str | None) -> Said:
     """Say how far it is."""
-    tidy = Tidy()
     clean, whole = tidy.count("current", current), tidy.total(total)
     fields: dict[str, Any] = {"current": clean, "total": whole, "percentage": percentage(clean, whole)}
     if message is not None:
@@ -52,32 +51,28 @@ def progress(current: float, total: float | None, message: str | None) -> Said:
     return Said(Progress.type, fields, tidy.problems)
 
 
-def status(word: str, details: object) -> Said:
+def status(tidy: Tidy, word: str, details: object) -> Said:
     """Say which phase it enters. Raises: InvalidValue for a final status."""
-    tidy = Tidy()
     fields = _with_details(tidy, {"status": tidy.text("status", word, MAX_STATUS_CHARS)}, details)
     if fields["status"] in FINAL_STATUSES:
         raise InvalidValue("status", "other than a final one: publish complete, or error", word)
     return Said(Status.type, fields, tidy.problems)
 
 
-def warning(code: str, message: str, details: object) -> Said:
+def warning(tidy: Tidy, code: str, message: str, details: object) -> Said:
     """Say that something went wrong and the work goes on."""
-    tidy = Tidy()
     said = {"code": tidy.code(code), "message": tidy.text("message", message)}
     return Said(Warning.type, _with_details(tidy, said, details), tidy.problems)
 
 
-def error(code: str, message: str, details: object, *, terminal: bool) -> Said:
+def error(tidy: Tidy, code: str, message: str, details: object, *, terminal: bool) -> Said:
     """Say that something failed, and with *terminal* that it is over."""
-    tidy = Tidy()
     said = {"code": tidy.code(code), "message": tidy.text("message", message), "terminal": terminal}
     return Said(Error.type, _with_details(tidy, said, details), tidy.problems)
 
 
-def complete(result: object) -> Said:
+def complete(tidy: Tidy, result: object) -> Said:
     """Say that it succeeded."""
-    tidy = Tidy()
     return Said(
         Complete.type, {} if result is None else {"result": tidy.json("result", result)}, tidy.problems
     )
