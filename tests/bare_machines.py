@@ -170,6 +170,7 @@ class BareMachine:
         layers = f"lowerdir={self.files.debian},upperdir={self.folder}/changed,workdir={self.folder}/work"
         _do("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
         ends.callback(_do, "umount", "--lazy", str(self.root))
+        (self.root / "etc/hostname").write_text(f"host-{self.address.replace('.', '-')}\n")
         told = ends.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         where = Path(ends.enter_context(tempfile.TemporaryDirectory()), "notify")  # 107 characters at most
         told.bind(str(where))
@@ -192,7 +193,7 @@ class BareMachine:
         binds = {WHEELS: self.files.wheels, REPOSITORY: ROOT}
         return [
             *("--boot", "--register=no", "--keep-unit", "--console=pipe", "--notify-ready=yes"),
-            *("--directory", str(self.root), f"--hostname=host-{self.address.replace('.', '-')}"),
+            f"--directory={self.root}",
             f"--network-namespace-path=/run/netns/{self.network}",
             *(f"--bind-ro={here}:{there}" for there, here in binds.items()),
             *(f"--bind={here}:{there}" for there, here in self.binds.items()),
@@ -206,9 +207,12 @@ def packages_of(lines: str) -> list[str]:
 
 @contextmanager
 def _control_groups() -> Iterator[list[str]]:
-    """Make groups for one machine: two whose systemds share theirs remove each other's services."""
-    roots = [Path("/sys/fs/cgroup", name) for name in ("systemd", "unified", "")]
-    groups = [root / _fresh_name() for root in roots if (root / "cgroup.procs").exists()]
+    """Make groups for one machine: two whose systemds share theirs remove each other's services.
+
+    Of one name in each hierarchy, for systemd-nspawn makes those that it misses.
+    """
+    name, roots = _fresh_name(), [Path("/sys/fs/cgroup", kind) for kind in ("systemd", "unified", "")]
+    groups = [root / name for root in roots if (root / "cgroup.procs").exists()]
     for group in groups:
         group.mkdir()
     try:
