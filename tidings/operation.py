@@ -38,7 +38,7 @@ from tidings.json_line import encode_line
 from tidings.lost import lost_attempt
 from tidings.once import is_first
 from tidings.placement import Placement
-from tidings.process import shown_exceptions, this_process
+from tidings.process import payload_bytes, shown_exceptions, this_process
 from tidings.record import OWN, Record
 from tidings.reporter import Reporter
 from tidings.steps import TOTAL, Scope, weight_of
@@ -70,9 +70,8 @@ class Operation:
 
     __slots__ = (
         "__weakref__", "_doing", "_is_cancelling", "_is_stalled", "_latest", "_not_before", "_over",
-        "_pace", "_payload_bytes", "_reporter", "_said_at", "_scheduled", "_scope", "_silence_s",
-        "_started_at", "_strict", "_token", "_units", "attempt", "cancelled_error", "descriptor",
-        "redelivery_s", "run",
+        "_pace", "_reporter", "_said_at", "_scheduled", "_scope", "_silence_s", "_started_at", "_strict",
+        "_token", "_units", "attempt", "cancelled_error", "descriptor", "redelivery_s", "run",
     )  # fmt: skip
 
     def __init__(
@@ -126,9 +125,7 @@ class Operation:
         self.attempt = attempt
         self.redelivery_s = 0
         self._reporter = reporter or this_process().reporter
-        settings = this_process().settings
-        self._strict = settings.strict if strict is None else strict
-        self._payload_bytes = settings.payload_bytes
+        self._strict = this_process().settings.strict if strict is None else strict
         self.run = self._reporter.new_run()
         self._latest: tuple[object, object, object] | None = None
         self._doing: Context | None = None  # what its author did when our progress was scheduled
@@ -160,7 +157,7 @@ class Operation:
         From here to its end the process' beat keeps it alive.
         """
         self._started_at = self._said_at = time.monotonic()
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said = {} if details is None else {"details": tidy.json("details", details)}
         self._heed(tidy)
         self._reporter.lease.hold(self)
@@ -199,7 +196,7 @@ class Operation:
         name is the operation's status meanwhile; the status that follows it says how it went.
         Raises: InvalidValue in strict mode only, for a weight that is none: then the step has none.
         """
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         try:
             share = weight_of(weight)
         except InvalidValue as problem:
@@ -259,7 +256,7 @@ class Operation:
 
         The final statuses come from `complete` and `error`. Raises: InvalidValue in strict mode only.
         """
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said: dict[str, Any] = {"status": tidy.text("status", status, MAX_STATUS_CHARS)}
         if details is not None:
             said["details"] = tidy.json("details", details)
@@ -279,7 +276,7 @@ class Operation:
 
         Raises: InvalidValue in strict mode only.
         """
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said: dict[str, Any] = {"code": tidy.code(code), "message": tidy.text("message", message)}
         if details is not None:
             said["details"] = tidy.json("details", details)
@@ -293,7 +290,7 @@ class Operation:
         with this result, too, if all of its tasks end well; for one that nothing follows.
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said: dict[str, Any] = {}
         if result is not None:
             said["result"] = tidy.json("result", result)
@@ -316,7 +313,7 @@ class Operation:
         with this error, too.
         Raises: InvalidValue in strict mode only; the operation has ended all the same.
         """
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said: dict[str, Any] = {"code": tidy.code(code), "message": tidy.text("message", message)}
         if details is not None:
             said["details"] = tidy.json("details", details)
@@ -331,7 +328,7 @@ class Operation:
 
     def leave(self, status: str, details: object = None) -> None:
         """Give this attempt up without ending the operation: another one will follow (``retrying``)."""
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         said: dict[str, Any] = {"status": status}
         if details is not None:
             said["details"] = tidy.json("details", details)
@@ -439,7 +436,7 @@ class Operation:
 
     def _progress_event(self, current: object, total: object, message: object) -> tuple[dict[str, Any], Tidy]:
         """Clean what was said into the fields of a Progress, raising in strict mode."""
-        tidy = Tidy(self._payload_bytes)
+        tidy = Tidy(payload_bytes())
         clean, whole = tidy.count("current", current), tidy.total(total)
         said: dict[str, Any] = {"current": clean, "total": whole, "percentage": percentage(clean, whole)}
         if message is not None:

@@ -19,6 +19,7 @@ from tidings.results import Results
 from tidings.settings import Settings
 from tidings.storage import Storage
 from tidings.threadless import TRY_S, ThreadlessReporter
+from tidings.values import MAX_JSON_BYTES
 from tidings.writer import Writer
 
 if TYPE_CHECKING:
@@ -114,6 +115,11 @@ def adopt(settings: Settings) -> Process:
 def shown_exceptions() -> Shows:
     """Say how much of exceptions is told: their names, where nobody has configured this process."""
     return _process.settings.show_exceptions if _process else "name"
+
+
+def payload_bytes() -> int:
+    """Say how much details or a result may have: the most, where nobody has configured this process."""
+    return _process.settings.payload_bytes if _process else MAX_JSON_BYTES
 
 
 def this_process() -> Process:

@@ -142,6 +142,20 @@ def test_an_operation_that_a_script_works_on_can_be_cancelled(stack: Stack, tidi
     assert tidings("publish", "progress", name, "2").exit == Exit.CANCELLED
 
 
+def test_a_script_is_held_to_the_setting_of_a_payload(
+    stack: Stack, tidings: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is longer than TIDINGS_PAYLOAD_BYTES is left out, with a line."""
+    monkeypatch.setenv("TIDINGS_PAYLOAD_BYTES", "256")
+    name = a_name()
+    ended = tidings("publish", "complete", name, "--result", f'"{"x" * 300}"')
+    assert ended.exit == Exit.OK
+    assert "256 bytes" in ended.err
+    state = stack.log.operation(name)
+    assert state is not None
+    assert b"302 bytes of JSON, more than the 256 allowed" in state.events["complete"]
+
+
 def test_what_a_script_says_too_much_of_is_put_right(tidings: CommandLine) -> None:
     """As the library does, with a line; strict, it is refused."""
     name = a_name()

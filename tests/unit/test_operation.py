@@ -16,6 +16,7 @@ from tidings import (
     Cancelled,
     check_cancelled,
     current_operation,
+    process,
     report_progress,
     report_status,
     report_warning,
@@ -25,8 +26,10 @@ from tidings.errors import InvalidValue
 from tidings.log import Log, Outcome
 from tidings.operation import Operation
 from tidings.past import Took
+from tidings.process import Process
 from tidings.record import Record
 from tidings.reporter import Reporter
+from tidings.settings import Settings
 
 
 class KeptLog(Log):
@@ -106,6 +109,17 @@ class Hostile:
         raise RuntimeError("not a text")
 
     __repr__ = __str__
+
+
+def test_the_bound_of_a_payload_is_the_process_setting(
+    log: KeptLog, reporter: Reporter, operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is longer than TIDINGS_PAYLOAD_BYTES is left out."""
+    monkeypatch.setattr(process, "_process", Process(Settings(payload_bytes=256)))
+    operation.status("checking", {"rows": "x" * 300})
+    assert reporter.flush(5)
+    (said,) = [said for _, said in log.said if said.get("status") == "checking"]
+    assert set(said["details"]) == {"omitted"}
 
 
 def test_the_first_progress_leaves_at_once(log: KeptLog, operation: Operation) -> None:
