@@ -92,7 +92,7 @@ def from_the_beginning(log: Log, wanted: Filter, feed: Mark) -> Opening:
     Waits for Redis. Raises: LogUnavailable, HistoryChanged.
     """
     sources = wanted.named or (EVERYTHING,)
-    pages = [_page(log, source, _horizon(log, source, feed), feed) for source in sources]
+    pages = [_first_page(log, source, feed) for source in sources]
     reset, states = None, tuple[OperationState, ...]()
     if not all(
         _has_its_beginning(log, topic, page, feed) for topic, page in zip(sources, pages, strict=True)
@@ -133,6 +133,12 @@ def _provable(
     raise _Unprovable(Reset.HISTORY_TRIMMED)
 
 
+def _first_page(log: Log, source: str, feed: Mark) -> TopicPage:
+    page = _page(log, source, None, feed)
+    horizon = _horizon(log, page, feed) if source == EVERYTHING else None
+    return page if horizon is None else _page(log, source, horizon, feed)
+
+
 def _page(log: Log, topic: str, after: Cursor | None, feed: Mark) -> TopicPage:
     page = log.page(topic, after, feed.position)
     if page.token != feed.token:
@@ -163,16 +169,24 @@ def _log_reaches(page: TopicPage, cursor: Cursor) -> bool:
 
 def _is_too_long(log: Log, cursor: Cursor, page: TopicPage, feed: Mark) -> bool:
     """Tell whether more has to be read of the log than one stream may have read (TIDINGS_REPLAY_EVENTS)."""
-    most, ends = log.settings.replay_events, page.closed_eras | {feed.position.era: feed.position.n}
-    behind = sum(n for era, n in ends.items() if cursor.era <= era <= feed.position.era) - cursor.n
-    return 0 < most < behind
+    behind = sum(n for era, n in _ends(page, feed) if era >= cursor.era) - cursor.n
+    return 0 < log.settings.replay_events < behind
 
 
-def _horizon(log: Log, source: str, feed: Mark) -> Cursor | None:
-    """Give where the whole history of *source* begins for one stream; None: where it does."""
-    era, n = feed.position
-    most = log.settings.replay_events
-    return Cursor(era, n - most) if source == EVERYTHING and 0 < most < n else None
+def _horizon(log: Log, page: TopicPage, feed: Mark) -> Cursor | None:
+    """Give behind what one stream may have the log read from its beginning; None: behind nothing."""
+    left = log.settings.replay_events
+    for era, n in _ends(page, feed) if left else ():
+        if n > left:
+            return Cursor(era, n - left)
+        left -= n
+    return None
+
+
+def _ends(page: TopicPage, feed: Mark) -> list[tuple[int, int]]:
+    """Give the eras up to the feed's, the latest first, and how many entries each had."""
+    ends = page.closed_eras | {feed.position.era: feed.position.n}
+    return sorted((each for each in ends.items() if each[0] <= feed.position.era), reverse=True)
 
 
 def _log_has_the_beginning(page: TopicPage) -> bool:
@@ -184,7 +198,7 @@ def _log_has_the_beginning(page: TopicPage) -> bool:
 def _has_its_beginning(log: Log, source: str, page: TopicPage, feed: Mark) -> bool:
     """Tell whether what *source* keeps, and one stream may have read, is all there ever was on it."""
     if source == EVERYTHING:
-        return _log_has_the_beginning(page) and _horizon(log, source, feed) is None
+        return _log_has_the_beginning(page) and _horizon(log, page, feed) is None
     family, _, name = source.partition(":")
     if page.topic_complete_from is None or family == OWNERS:  # somebody has no beginning
         return False

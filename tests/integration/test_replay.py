@@ -555,6 +555,26 @@ def test_a_history_longer_than_the_bound_has_its_end_behind_a_reset(bounded: Sto
     assert cursors_of(opening) == bounded.expected(Filter(), None, bounded.mark.position)[-3:]
 
 
+def test_a_history_over_two_eras_has_its_end_behind_a_reset(bounded: Story) -> None:
+    """Two of the server that is gone are the oldest of three."""
+    bounded.begin(B1)
+    bounded.say(B1, times=5)
+    bounded.restart()
+    bounded.say(B1, times=1)
+    opening = from_the_beginning(bounded.log, Filter(), bounded.mark)
+    assert opening.reset is Reset.HISTORY_TRIMMED
+    assert cursors_of(opening) == bounded.expected(Filter(), None, bounded.mark.position)[-3:]
+
+
+def test_a_history_as_long_as_the_bound_is_whole(bounded: Story) -> None:
+    """Without a reset."""
+    bounded.begin(B1)
+    bounded.say(B1, times=2)
+    opening = from_the_beginning(bounded.log, Filter(), bounded.mark)
+    assert opening.reset is None
+    assert cursors_of(opening) == bounded.expected(Filter(), None, bounded.mark.position)
+
+
 @pytest.mark.parametrize("trimmed", [False, True])
 def test_the_whole_history_of_everything_is_complete_from_the_genesis_on(story: Story, trimmed: bool) -> None:  # noqa: FBT001 - a case
     """The global stream is all there ever was while the log keeps the first entry of an unlinked era."""
