@@ -173,6 +173,19 @@ def test_resume_after_any_event_gives_exactly_the_rest(name: str, request: pytes
         assert [message for message in messages if message.type != "heartbeat"] == events[count:]
 
 
+@pytest.mark.parametrize("accept", ["text/event-stream", "text/html"])
+def test_a_name_that_was_made_to_lead_here_gets_nothing(stack: Stack, accept: str) -> None:
+    """No stream, whether gunicorn has its request or not, no list and no page; only how the service is."""
+    evil = {"Host": "evil.example", "Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}
+    with stack.stream(GLOBAL, Accept=accept, **evil) as stream:
+        assert stream.status == 403
+    for path, status in (("/api/operations", 403), ("/", 403), ("/healthz", 200)):
+        connection = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=READ_S)
+        connection.request("GET", path, headers=evil)
+        assert connection.getresponse().status == status, path
+        connection.close()
+
+
 def test_resume_at_the_end_is_told_to_stay_away(stack: Stack) -> None:
     """Who has the terminal event of an operation and asks for more gets 204, which ends an EventSource."""
     operation = stack.operation()
